@@ -1,0 +1,166 @@
+"""`check`: looks at a learner's answer, and says *why* it is wrong.
+
+An answer is compared with the library's, and, where they differ, with what typical mistakes
+would have given. A second wrong answer gets a stronger hint; the solution is never shown.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sdlearn.lessons import lesson02
+from sdlearn.lessons.exercises import Exercise
+from sdlearn.lessons.verdicts import Verdict
+
+
+class Checker:
+    """A set of exercises and the tries that were made at them in this session."""
+
+    def __init__(self, exercises: Iterable[Exercise]) -> None:
+        self.exercises = {exercise.id: exercise for exercise in exercises}
+        self._tries: dict[str, int] = {}
+
+    def __call__(self, exercise: str, answer: object) -> Verdict:
+        """Check an answer.
+
+        Args:
+            exercise: Its number, as in the heading above it: "2.1".
+            answer: What the exercise asks for: a number, or a function.
+        """
+        task = self._find(exercise)
+        outcome, message, mistake = _judge(task, answer, tries=self._tries.get(task.id, 0) + 1)
+        if outcome in ("mistake", "wrong"):
+            self._tries[task.id] = self._tries.get(task.id, 0) + 1
+        if outcome == "right":
+            self._tries.pop(task.id, None)
+        return Verdict(task.id, outcome, message, mistake, self._tries.get(task.id, 0))
+
+    def reset(self) -> None:
+        """Forget all tries: the next hint is a first hint again."""
+        self._tries.clear()
+
+    def _find(self, exercise: object) -> Exercise:
+        if not isinstance(exercise, str) or exercise not in self.exercises:
+            known = ", ".join(self.exercises)
+            near = difflib.get_close_matches(str(exercise), self.exercises, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise ValueError(
+                f"exercise must be the number of an exercise, one of {known}; got {exercise!r}."
+                f"{hint}"
+            )
+        return self.exercises[exercise]
+
+
+check = Checker(lesson02.EXERCISES)
+
+
+def _judge(exercise: Exercise, answer: object, tries: int) -> tuple[str, str, str | None]:
+    """Outcome, message, and the mistake's name if it has one."""
+    if _is_blank(answer):
+        return "unanswered", f"{exercise.task} Fill in the cell above and run it again.", None
+    if exercise.kind == "function" and not callable(answer):
+        kind = type(answer).__name__
+        return "unusable", f"This exercise wants a function; a {kind} came. Pass it by name.", None
+    probes = exercise.probes()
+    expected = [_flat(exercise.expected(*_fresh(probe))) for probe in probes]
+    try:
+        given = [_answer(exercise, answer, probe) for probe in probes]
+    except _Unusable as problem:
+        return problem.outcome, str(problem), None
+    trouble = _shape_trouble(given, expected)
+    if trouble:
+        return "unusable", trouble, None
+    if _same(given, expected, exercise.tolerance):
+        return "right", exercise.praise, None
+    for mistake in exercise.mistakes:
+        wrong = [_flat(mistake.answer(*_fresh(probe))) for probe in probes]
+        if _same(given, wrong, exercise.tolerance):
+            return "mistake", mistake.hint if tries == 1 else mistake.stronger, mistake.name
+    return "wrong", exercise.nudge if tries == 1 else exercise.stronger_nudge, None
+
+
+class _Unusable(Exception):
+    def __init__(self, message: str, outcome: str = "unusable") -> None:
+        super().__init__(message)
+        self.outcome = outcome
+
+
+def _answer(exercise: Exercise, answer: Any, probe: tuple[Any, ...]) -> list[Tensor]:
+    if exercise.kind == "function":
+        answer = _call(answer, probe)
+        if _is_blank(answer):
+            raise _Unusable(
+                f"{exercise.task} Your function returns nothing so far: end it with a return.",
+                "unanswered",
+            )
+    try:
+        return _flat(answer)
+    except (TypeError, ValueError, RuntimeError):
+        kind = type(answer).__name__
+        wanted = "return a number or a tensor" if exercise.kind == "function" else "be a number"
+        raise _Unusable(f"The answer must {wanted}; a {kind} came.") from None
+
+
+def _call(function: Callable[..., Any], probe: tuple[Any, ...]) -> Any:
+    try:
+        return function(*_fresh(probe))
+    except NotImplementedError:
+        return None
+    except Exception as error:  # a learner's function may raise anything at all
+        raise _Unusable(
+            f"Your function stopped with {type(error).__name__}: {error}. "
+            f"It was called with {len(probe)} arguments, as the exercise says."
+        ) from error
+
+
+def _fresh(probe: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments anew, so that a function that changes them changes nobody else's."""
+    return copy.deepcopy(probe)
+
+
+def _is_blank(answer: object) -> bool:
+    return answer is None or answer is Ellipsis
+
+
+def _flat(answer: object) -> list[Tensor]:
+    parts = answer if isinstance(answer, (tuple, list)) and answer else [answer]
+    if isinstance(answer, list) and all(isinstance(part, (int, float)) for part in answer):
+        parts = [answer]
+    if any(isinstance(part, (str, bytes, bool)) for part in parts):
+        raise TypeError("text is no number")
+    return [torch.as_tensor(part).detach().double() for part in parts]
+
+
+def _shape_trouble(given: list[list[Tensor]], expected: list[list[Tensor]]) -> str:
+    for ours, theirs in zip(given, expected, strict=True):
+        if len(ours) != len(theirs):
+            return f"The answer must have {len(theirs)} parts; {len(ours)} came."
+        for mine, wanted in zip(ours, theirs, strict=True):
+            if mine.shape != wanted.shape:
+                return (
+                    f"The answer has the shape {tuple(mine.shape)}, and {tuple(wanted.shape)} is "
+                    "wanted. Print the shapes inside your function."
+                )
+            if not bool(torch.isfinite(mine).all()):
+                return (
+                    "The answer holds NaN or infinity. Look for a division by zero, or for the "
+                    "root or logarithm of something that isn't positive."
+                )
+    return ""
+
+
+def _same(given: list[list[Tensor]], wanted: list[list[Tensor]], tolerance: float) -> bool:
+    for ours, theirs in zip(given, wanted, strict=True):
+        for mine, other in zip(ours, theirs, strict=True):
+            if mine.shape != other.shape:
+                return False
+            scale = max(float(other.abs().max()), 1e-12)
+            if float((mine - other).abs().max()) > tolerance * scale:
+                return False
+    return True

@@ -1,0 +1,17 @@
+"""Views: records and tensors in, figures out. They run no model and open no windows."""
+
+from sdlearn.views import style
+from sdlearn.views.figure import Figure
+from sdlearn.views.plots import clouds, curves, density_map, histograms
+from sdlearn.views.strips import grid, strip
+
+__all__ = [
+    "Figure",
+    "clouds",
+    "curves",
+    "density_map",
+    "grid",
+    "histograms",
+    "strip",
+    "style",
+]

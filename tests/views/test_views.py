@@ -1,0 +1,121 @@
+import io
+import itertools
+import subprocess
+import sys
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sdlearn import views
+from sdlearn.views import style
+
+
+def drawn(figure: views.Figure) -> np.ndarray:
+    """What a reader sees, as an array."""
+    return np.asarray(Image.open(io.BytesIO(figure.webp())).convert("RGB"))
+
+
+FIGURES = {
+    "strip": lambda alt="a strip of noise": views.strip([torch.randn(3, 8, 8)] * 3, alt=alt),
+    "grid": lambda alt="a grid of noise": views.grid(
+        [[torch.randn(8, 8)] * 2] * 2, column_titles=["a", "b"], row_titles=["c", "d"], alt=alt
+    ),
+    "curves": lambda alt="a curve that rises": views.curves(
+        [1, 2, 3], {"a": [1, 2, 4], "b": [1, 3, 9]}, xlabel="x", ylabel="y", alt=alt, logy=True
+    ),
+    "histograms": lambda alt="two bell curves here": views.histograms(
+        {"a": torch.randn(50), "b": torch.randn(50)}, xlabel="x", alt=alt
+    ),
+    "density_map": lambda alt="a map of density": views.density_map(
+        torch.rand(4, 5), range(5), range(4), xlabel="x", ylabel="y", alt=alt
+    ),
+    "clouds": lambda alt="a cloud of points": views.clouds(
+        [torch.randn(9, 2)] * 2, [0, 1, 2] * 3, ["l", "r"], names=["a", "b", "c"], alt=alt
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_shows_itself_with_its_description(name):
+    hostile = 'a "quoted" <b>bold</b> description'
+    bundle = FIGURES[name](hostile)._repr_mimebundle_()
+    assert hostile in bundle["text/plain"]
+    assert "<b>" not in bundle["text/html"] and "&lt;b&gt;" in bundle["text/html"]
+    assert 'src="data:image/webp;base64,' in bundle["text/html"]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_without_a_description_is_refused(name):
+    for alt in ("", "figure", None):
+        with pytest.raises(ValueError, match="alt"):
+            FIGURES[name](alt)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_is_not_blank(name):
+    assert drawn(FIGURES[name]()).std() > 5
+
+
+def test_drawing_leaves_matplotlib_as_it_was():
+    before = dict(matplotlib.rcParams)
+    for make in FIGURES.values():
+        make()
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_views_open_no_windows_and_need_no_pyplot():
+    code = (
+        "import sys, torch; from sdlearn import views;"
+        "views.strip([torch.zeros(3, 4, 4)], alt='one grey picture').webp();"
+        "print('matplotlib.pyplot' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_a_picture_keeps_its_colours_in_a_strip():
+    red = torch.tensor([1.0, -1.0, -1.0]).reshape(3, 1, 1).expand(3, 16, 16)
+    middle = drawn(views.strip([red], alt="one red picture"))[400, 400]
+    assert np.abs(middle.astype(int) - [255, 0, 0]).max() < 12
+
+
+def test_pillow_pictures_and_tensors_look_the_same():
+    picture = Image.new("RGB", (8, 8), (10, 200, 90))
+    tensor = torch.tensor(np.array(picture)).permute(2, 0, 1) / 127.5 - 1
+    pair = [views.strip([p], alt="one green picture") for p in (picture, tensor)]
+    assert np.abs(drawn(pair[0]).astype(int) - drawn(pair[1])).max() <= 2
+
+
+def test_colours_are_told_apart_by_colour_blind_readers():
+    """Simulated after Viénot, Brettel and Mollon (1999): every pair keeps apart."""
+    rgb = np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in style.CYCLE])
+    linear = rgb**2.2
+    protan = np.array([[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1]])
+    deutan = np.array([[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]])
+    for blindness in (np.eye(3), protan, deutan):
+        seen = (linear @ blindness.T).clip(0, 1) ** (1 / 2.2)
+        for a, b in itertools.combinations(seen, 2):
+            assert np.abs(a - b).max() > 0.15
+
+
+@pytest.mark.parametrize(
+    ("call", "names"),
+    [
+        (lambda: views.strip([], alt="nothing to see here"), "rows"),
+        (lambda: views.strip([torch.zeros(2, 4, 4)], alt="a b c"), "picture"),
+        (lambda: views.strip([torch.zeros(3, 4, 4)], ["a", "b"], alt="a b c"), "column_titles"),
+        (lambda: views.grid([[torch.zeros(4, 4)], []], alt="a b c"), "rows"),
+        (lambda: views.curves([1], {}, xlabel="", ylabel="", alt="a b c"), "lines"),
+        (lambda: views.histograms({}, xlabel="", alt="a b c"), "groups"),
+        (
+            lambda: views.density_map([[1]], [1, 2], [1], xlabel="", ylabel="", alt="a b c"),
+            "density",
+        ),
+    ],
+)
+def test_wrong_input_is_named(call, names):
+    with pytest.raises(ValueError, match=names):
+        call()
