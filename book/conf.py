@@ -1,0 +1,51 @@
+"""The static book: Sphinx and myst-nb over the committed notebooks, with nothing from a network.
+
+It opens from a memory stick (file://) as well as from a server, so every script and style lies
+beside the pages. `make book` fetches those that no wheel carries (vendor.py), then builds.
+"""
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+import pages  # noqa: E402
+
+pages.bring_lessons(HERE.parent / "notebooks", HERE / "lessons")
+
+project = "How Stable Diffusion works"
+author = "the sdlearn authors"
+copyright = "the sdlearn authors, MIT licence"
+language = "en"
+
+extensions = ["myst_nb"]
+exclude_patterns = ["_build", "vendor", "static"]
+nitpicky = True
+suppress_warnings = ["toc.empty_glob"]  # a checkout without lessons still has a book
+
+myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+
+nb_execution_mode = "off"  # the notebooks are committed executed; the tests execute them again
+nb_merge_streams = True
+nb_ipywidgets_js = {}  # the default would load the widgets' scripts from a CDN
+
+mathjax_path = "mathjax-tex-svg.js"  # from vendor/
+
+html_theme = "sphinx_book_theme"
+html_title = project
+html_static_path = ["static", "vendor"]
+html_css_files = ["book.css"]
+html_copy_source = True
+html_show_sourcelink = False
+html_theme_options = {
+    "home_page_in_toc": True,
+    "navbar_persistent": [],  # the search field is in the sidebar already
+    "show_navbar_depth": 2,
+    "show_toc_level": 2,
+    "use_download_button": True,
+    "use_fullscreen_button": False,
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
+}
