@@ -30,6 +30,9 @@ myst_heading_anchors = 3
 nb_execution_mode = "off"  # the notebooks are committed executed; the tests execute them again
 nb_merge_streams = True
 nb_ipywidgets_js = {}  # the default would load the widgets' scripts from a CDN
+nb_mime_priority_overrides = [  # so a page shows what every widget also says in plain HTML
+    ("html", "application/vnd.jupyter.widget-view+json", None),
+]
 
 mathjax_path = "mathjax-tex-svg.js"  # from vendor/
 

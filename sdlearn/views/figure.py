@@ -54,9 +54,11 @@ class Figure:
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         data = base64.b64encode(self.webp()).decode("ascii")
         width = round(self.drawing.get_figwidth() * 100)
+        # On a phone it keeps a readable width and scrolls, rather than shrink its letters away.
         picture = (
-            f'<img class="sd-figure" alt="{html.escape(self.alt)}" '
-            f'style="width:{width}px;max-width:100%;height:auto" '
-            f'src="data:image/webp;base64,{data}">'
+            '<div class="sd-figure" style="overflow-x:auto">'
+            f'<img alt="{html.escape(self.alt)}" '
+            f'style="width:{width}px;max-width:max(100%,560px);height:auto" '
+            f'src="data:image/webp;base64,{data}"></div>'
         )
         return {"text/plain": repr(self), "text/html": picture}
