@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import numbers
 from collections.abc import Collection, Sequence
 
 import torch
@@ -80,7 +81,7 @@ def coefficient(
             _check_range(name, float(value.max()), low, high, open_low, why)
             return _expand(name, value, against)
         value = value.item()
-    elif isinstance(value, bool) or not isinstance(value, (int, float)):
+    elif isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(
             f"{name} must be a number or a tensor, got {type(value).__name__} ({value!r:.60})."
         )
@@ -123,12 +124,12 @@ def sigma(value: object, against: Tensor, name: str = "sigma") -> Coefficient:
 
 def whole(name: str, value: object, *, low: int = 1, high: int | None = None) -> int:
     """Return `value` if it is a whole number from `low` to `high`."""
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be a whole number, got {type(value).__name__} ({value!r}).")
     if value < low or (high is not None and value > high):
         allowed = f"{low} or more" if high is None else f"from {low} to {high}"
         raise ValueError(f"{name} must be {allowed}, got {value}.")
-    return value
+    return int(value)
 
 
 def choice(name: str, value: object, allowed: Collection[str]) -> str:
@@ -186,6 +187,13 @@ def expm1(value: Coefficient) -> Coefficient:
 def everywhere(condition: bool | Tensor) -> bool:
     """Whether a comparison of coefficients holds for every sample."""
     return bool(condition.all()) if isinstance(condition, Tensor) else condition
+
+
+def shown(value: Coefficient) -> str:
+    """A coefficient in a message: the number, or the span of a batch."""
+    if isinstance(value, Tensor):
+        return f"{float(value.min()):g} to {float(value.max()):g}"
+    return f"{value:g}"
 
 
 def _check_range(

@@ -37,8 +37,8 @@ def add_noise_between(
     alpha_bar = _checks.alpha_bar(alpha_bar, xs)
     if not _checks.everywhere(alpha_bar <= alpha_bar_from):
         raise ValueError(
-            f"alpha_bar must not be above alpha_bar_from ({alpha_bar} > {alpha_bar_from}): "
-            "noise is only ever added. Are the two swapped?"
+            f"alpha_bar must not be above alpha_bar_from ({_checks.shown(alpha_bar)} > "
+            f"{_checks.shown(alpha_bar_from)}): noise is only ever added. Are the two swapped?"
         )
     alpha = alpha_bar / alpha_bar_from
     return sqrt(alpha) * xs + sqrt(1 - alpha) * eps  # DDPM, eq. 2
@@ -92,8 +92,9 @@ def falling_noise(
     alpha_bar_next = _checks.alpha_bar(alpha_bar_next, against, "alpha_bar_next", positive=True)
     if not _checks.everywhere(alpha_bar <= alpha_bar_next):
         raise ValueError(
-            f"alpha_bar_next must not be below alpha_bar ({alpha_bar_next} < {alpha_bar}): this "
-            "step removes noise. Are the two swapped, or is the schedule reversed?"
+            f"alpha_bar_next must not be below alpha_bar ({_checks.shown(alpha_bar_next)} < "
+            f"{_checks.shown(alpha_bar)}): this step removes noise. Are the two swapped, or is "
+            "the schedule reversed?"
         )
     if not _checks.everywhere(alpha_bar < 1):
         raise ValueError("alpha_bar is 1: the sample is clean already, there is no step to take.")

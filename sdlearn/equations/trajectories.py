@@ -188,8 +188,7 @@ def _plms(run: _Run, xt: Tensor) -> Iterator[Step]:
             ahead = samplers.transfer(xt, eps, now, nxt)
             answer_there = run.predict(ahead, run.schedule.timesteps[1].item(), nxt)
             blend, calls = (answer + answer_there) / 2, 2
-        x0, _ = run.halves(xt, answer, now)
-        _, eps = run.halves(xt, blend, now)
+        x0, eps = run.halves(xt, blend, now)
         x_next = samplers.transfer(xt, eps, now, nxt)
         yield Step(i, t, now, nxt, xt, eps, x0, x_next, calls)
         xt = x_next
@@ -238,8 +237,9 @@ class Sampler:
 
     Attributes:
         loop: Its loop, above.
-        order: How the error falls: with the number of steps to this power; None if it draws
-            noise, where no single path is being followed.
+        order: How the error falls once steps are short: with their number to this power; None
+            if it draws noise, where no single path is being followed. (LMS falls a little more
+            slowly: its first steps have no history to look back on.)
         draws: Whether it draws fresh noise on the way.
         options: What `trajectory` may be given for it.
         tool_names: What common tools call it.
@@ -265,7 +265,7 @@ SAMPLERS = {
     "plms": Sampler(_plms, 2, False, (), ("PLMS", "PNDM"), "2202.09778"),
     "dpmpp_2m": Sampler(_dpmpp_2m, 2, False, (), ("DPM++ 2M",), "2211.01095"),
     "dpmpp_2m_sde": Sampler(_dpmpp_2m_sde, None, True, (), ("DPM++ 2M SDE",), "2211.01095"),
-    "unipc": Sampler(_unipc, 2, False, ("order",), ("UniPC",), "2302.04867"),
+    "unipc": Sampler(_unipc, 3, False, ("order",), ("UniPC",), "2302.04867"),
     "lcm": Sampler(_lcm, None, True, ("timestep_scaling",), ("LCM",), "2310.04378"),
 }
 
@@ -295,7 +295,9 @@ def trajectory(
     """
     row = SAMPLERS[_checks.choice("sampler", sampler, SAMPLERS)]
     if not callable(predict):
-        raise TypeError(f"predict must be a function of (xt, t, alpha_bar), got {predict!r:.60}.")
+        raise TypeError(
+            f"predict must be a function of (xt, t, alpha_bar), got {type(predict).__name__}."
+        )
     _checks.sample("xt", xt)
     if clip is not None:
         _checks.number("clip", clip, low=0.0, open_low=True)

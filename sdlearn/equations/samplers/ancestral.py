@@ -111,8 +111,9 @@ def ddim_inversion_step(
     alpha_bar_noisier = _checks.alpha_bar(alpha_bar_noisier, xt, "alpha_bar_noisier")
     if not _checks.everywhere(alpha_bar_noisier <= alpha_bar):
         raise ValueError(
-            f"alpha_bar_noisier must not be above alpha_bar ({alpha_bar_noisier} > {alpha_bar}): "
-            "inversion adds noise. For the way back use ddim_step."
+            "alpha_bar_noisier must not be above alpha_bar "
+            f"({_checks.shown(alpha_bar_noisier)} > {_checks.shown(alpha_bar)}): inversion adds "
+            "noise. For the way back use ddim_step."
         )
     x0_hat = predictions.x0_from_eps(xt, eps, alpha_bar)
     return noising.add_noise(x0_hat, eps, alpha_bar_noisier)  # DDIM, eq. 12 with eta = 0

@@ -40,7 +40,7 @@ def dpmpp_2m_step(
         return x0_hat, (Past(x0_hat, lam),)
     h = _lam(nxt) - lam
     blend = _extrapolate(x0_hat, lam, h, _remembered(history, xt))
-    x_next = sqrt((1 - nxt) / (1 - now)) * xt - sqrt(nxt) * expm1(-h) * blend  # eq. 11
+    x_next = sqrt((1 - nxt) / (1 - now)) * xt - sqrt(nxt) * expm1(-h) * blend  # algorithm 2
     return x_next, (Past(x0_hat, lam),)
 
 
@@ -52,7 +52,7 @@ def dpmpp_2m_sde_step(
     noise: Tensor,
     history: Sequence[Past] = (),
 ) -> tuple[Tensor, tuple[Past, ...]]:
-    """The same with fresh noise at each step: SDE-DPM-Solver++(2M) (2211.01095, section 6).
+    """The same with fresh noise at each step: SDE-DPM-Solver++(2M) (arXiv:2211.01095).
 
     Args:
         xt: The noisy sample.

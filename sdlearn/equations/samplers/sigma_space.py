@@ -1,7 +1,8 @@
 """Samplers in sigma space, where ``x_sigma = x0 + sigma * eps``.
 
-There the deterministic path obeys ``d x_sigma / d sigma = eps`` (EDM, arXiv:2206.00364, eq. 3):
-the predicted noise is the slope of the curve, and a sampler is any solver for such curves.
+There the deterministic path obeys ``d x_sigma / d sigma = eps`` (EDM, arXiv:2206.00364, eq. 1
+and 3): the predicted noise is the slope of the curve, and a sampler is any solver for such
+curves.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ def _levels(
     sigma_next = _checks.sigma(sigma_next, x_sigma, "sigma_next")
     if falling and not _checks.everywhere((sigma_next <= sigma) & (sigma > 0)):
         raise ValueError(
-            f"sigma_next must not be above sigma, and sigma not 0 ({sigma_next} and {sigma}): an "
-            "ancestral step removes noise. Are the two swapped?"
+            f"sigma_next must not be above sigma, and sigma not 0 ({_checks.shown(sigma_next)} "
+            f"and {_checks.shown(sigma)}): an ancestral step removes noise. Are the two swapped?"
         )
     return sigma, sigma_next

@@ -91,7 +91,7 @@ def flow_times(steps: int, shift: float = 1.0, *, first: float = 1.0, last: floa
     _checks.number("first", first, low=0.0, high=1.0, open_low=True)
     _checks.number("last", last, low=0.0, high=first, open_low=True)
     times = torch.linspace(first, last, steps, dtype=torch.float64)
-    times = shift * times / (1 + (shift - 1) * times)  # SD 3, eq. 23
+    times = shift * times / (1 - times + shift * times)  # SD 3, eq. 23; exactly 1 at 1
     return torch.cat([times, times.new_zeros(1)])
 
 

@@ -1,0 +1,73 @@
+"""Fair comparisons on a machine that is never quite idle: interleaved pairs, medians."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+
+HEADER = f"{'':30} {'ours ms':>9} {'theirs ms':>9} {'ratio':>6}   min .. max"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table.
+
+    Attributes:
+        title: What was measured.
+        ours: Milliseconds here, one for each pair.
+        theirs: Milliseconds of what it is compared with.
+        goal: The largest ratio that is good enough; None where there is no goal.
+    """
+
+    title: str
+    ours: tuple[float, ...]
+    theirs: tuple[float, ...]
+    goal: float | None = 1.0
+
+    @property
+    def ratios(self) -> list[float]:
+        """Ours over theirs, pair by pair: what slows the machine down slows both."""
+        return [a / b for a, b in zip(self.ours, self.theirs, strict=True)]
+
+    @property
+    def misses(self) -> bool:
+        """Whether there is a goal, and it is not met."""
+        return self.goal is not None and median(self.ratios) > self.goal
+
+    def __str__(self) -> str:
+        """One aligned line."""
+        ratio = median(self.ratios)
+        return (
+            f"{self.title:30} {median(self.ours):9.2f} {median(self.theirs):9.2f} {ratio:6.2f}"
+            f"   {min(self.ratios):.2f} .. {max(self.ratios):.2f}"
+            f"{f'   above the goal of {self.goal:g}' if self.misses else ''}"
+        )
+
+
+def in_pairs(
+    title: str,
+    ours: Callable[[], object],
+    theirs: Callable[[], Callable[[], object]],
+    *,
+    pairs: int,
+    goal: float | None = 1.0,
+) -> Row:
+    """Time two functions by turns, each going first as often as the other.
+
+    Args:
+        title: What is measured.
+        ours: The function here.
+        theirs: Makes the other function, anew for every pair and outside of the timing.
+        pairs: How many times; one more goes before to warm up.
+        goal: See `Row`.
+    """
+    times: tuple[list[float], list[float]] = ([], [])
+    for pair in range(pairs + 1):
+        both = [(ours, times[0]), (theirs(), times[1])]
+        for function, into in both if pair % 2 else reversed(both):
+            begin = time.perf_counter()
+            function()
+            into.append((time.perf_counter() - begin) * 1e3)
+    return Row(title, tuple(times[0][1:]), tuple(times[1][1:]), goal)
