@@ -21,7 +21,7 @@ from sdlearn import _resources
 
 MANIFEST = ".sdlearn-lessons.json"
 DEFAULT_DIR = "sdlearn-lessons"
-_SKIPPED = {".ipynb_checkpoints", "__pycache__", "ruff.toml"}  # not for learners
+_SKIPPED = {".ipynb_checkpoints", "__pycache__"}
 
 
 class LabError(Exception):
