@@ -1,0 +1,191 @@
+"""Trains the checker's network: ``python -m sdlearn.world.train_checker``.
+
+It learns from pictures drawn on the fly: renders only, never a diffusion model's pictures, so that
+it is an independent judge. The renders are roughened (noise, blur, lost detail, shifted colours,
+JPEG) because a decoder's pictures are never as clean as a drawing. Training resumes from its last
+state; the weights that ship are a running average, in half precision.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageFilter
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from .checker import weights_path
+from .facts import COLOURS, KINDS, PLACES, SIZES, STYLES
+from .network import CELL, LABELS, SIDE, WORN, CheckerNet, Readout
+from .render import part_map, render
+from .sampling import sample
+from .scene import Scene
+
+
+def roughen(picture: Image.Image, rng: np.random.Generator, strength: float = 1.0) -> np.ndarray:
+    """Returns a picture as a careless decoder might give it [h, w, 3], float32 from 0 to 1."""
+    u = rng.random(10)
+    w, h = picture.size
+    if u[0] < 0.3:  # detail that a small latent cannot hold
+        small = int(w * (1 - 0.55 * strength * rng.random()))
+        picture = picture.resize((small, small), Image.Resampling.BILINEAR)
+        picture = picture.resize((w, h), Image.Resampling.BICUBIC)
+    if u[1] < 0.35:
+        picture = picture.filter(ImageFilter.GaussianBlur(1.3 * strength * rng.random()))
+    if u[2] < 0.2:
+        buffer = io.BytesIO()
+        picture.save(buffer, "JPEG", quality=int(90 - 60 * strength * rng.random()))
+        picture = Image.open(buffer).convert("RGB")
+    x = np.asarray(picture, dtype=np.float32) / 255
+    if u[3] < 0.5:  # contrast and brightness, and a slight cast
+        gain = 1 + 0.12 * strength * (2 * rng.random() - 1) + 0.04 * (2 * rng.random(3) - 1)
+        x = (x - 0.5) * gain.astype(np.float32) + 0.5 + np.float32(0.06 * (2 * rng.random() - 1))
+    if u[4] < 0.3:  # blotches
+        coarse = rng.standard_normal((8, 8, 3)) * 0.05 * strength * rng.random()
+        x = x + np.kron(coarse, np.ones((h // 8, w // 8, 1))).astype(np.float32)
+    if u[5] < 0.6:
+        x = x + rng.standard_normal(x.shape, dtype=np.float32) * np.float32(
+            0.08 * strength * rng.random()
+        )
+    return np.clip(x, 0, 1)
+
+
+def cell_targets(scene: Scene) -> np.ndarray:
+    """Returns every cell's truth [4, 32, 32]: label, colour, size, worn; -100 where unasked."""
+    parts = part_map(scene, SIDE)
+    side = SIDE // CELL
+    blocks = parts.reshape(side, CELL, side, CELL).transpose(0, 2, 1, 3).reshape(side, side, -1)
+    counts = np.stack([(blocks == p).sum(-1) for p in range(5)])
+    winner = counts.argmax(0)
+    # Thin things (an antenna, a mast) never win a cell: let half a cell of anything beat nothing.
+    something = counts[1:].sum(0) * 2 >= CELL * CELL
+    winner = np.where((winner == 0) & something, 1 + counts[1:].argmax(0), winner)
+    out = np.full((4, side, side), -100, dtype=np.int64)
+    out[0] = 0
+    for i, s in enumerate(scene.subjects):
+        for p, label in ((1 + 2 * i, s.kind), (2 + 2 * i, s.accessory)):
+            here = winner == p
+            if label and here.any():
+                out[0][here] = LABELS.index(label)
+                out[1][here] = COLOURS.index(s.colour)
+                out[2][here] = SIZES.index(s.size)
+                out[3][here] = WORN.index(s.accessory or "nothing")
+    return out
+
+
+def batch_of(first_seed: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Draws pictures [B, 3, 128, 128], their cells' truth [B, 4, 32, 32], place, style [B, 2]."""
+    pictures, cells, whole = [], [], []
+    for seed in range(first_seed, first_seed + count):
+        scene = sample(seed, "all")  # the checker must know what the models have not seen
+        rng = np.random.Generator(np.random.PCG64([seed, 17]))
+        pictures.append(roughen(render(scene, SIDE), rng).transpose(2, 0, 1))
+        cells.append(cell_targets(scene))
+        whole.append((PLACES.index(scene.place), STYLES.index(scene.style)))
+    return (
+        torch.from_numpy(np.stack(pictures)),
+        torch.from_numpy(np.stack(cells)),
+        torch.tensor(whole),
+    )
+
+
+def loss_of(seen: Readout, cells: Tensor, whole: Tensor) -> Tensor:
+    """Cross-entropy of all six questions; empty cells count a third, for there are so many."""
+    weight = torch.ones(len(LABELS))
+    weight[0] = 0.35
+    weight[1 + len(KINDS) :] = 1.5
+    loss = 2.0 * cross_entropy(seen.label.float(), cells[:, 0], weight=weight)
+    for logits, truth in zip((seen.colour, seen.size, seen.worn), cells.unbind(1)[1:], strict=True):
+        loss = loss + cross_entropy(logits.float(), truth)
+    loss = loss + 0.5 * cross_entropy(seen.place.float(), whole[:, 0])
+    return loss + 0.5 * cross_entropy(seen.style.float(), whole[:, 1])
+
+
+def _averaged(net: CheckerNet) -> AveragedModel:
+    average = get_ema_multi_avg_fn(0.995)
+    return AveragedModel(net, multi_avg_fn=average, use_buffers=True)
+
+
+def save_weights(net: torch.nn.Module, path: Path) -> None:
+    """Writes the weights in half precision."""
+    from safetensors.torch import save_file
+
+    tensors = {
+        k: v.half().contiguous() if v.is_floating_point() else v
+        for k, v in net.state_dict().items()
+        if not k.endswith("num_batches_tracked")
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, str(path), metadata={"format": "pt", "what": "Pocket World checker"})
+
+
+def train(minutes: float, batch: int, peak: float, state: Path, out: Path, total: int) -> None:
+    """Trains for some minutes or to the schedule's end, from the last state if there is one."""
+    torch.manual_seed(0)
+    net = CheckerNet().to(memory_format=torch.channels_last)
+    ema = _averaged(net)
+    adam = torch.optim.AdamW(net.parameters(), lr=peak, weight_decay=1e-3)
+    step = 0
+    if state.exists():
+        held = torch.load(state, weights_only=True)
+        net.load_state_dict(held["net"])
+        ema.load_state_dict(held["ema"])
+        adam.load_state_dict(held["adam"])
+        step = held["step"]
+        print(f"resumed at step {step}", flush=True)
+    start, recent = time.time(), []
+    while step < total and time.time() - start < 60 * minutes:
+        warm = min(1.0, (step + 1) / 150)
+        for group in adam.param_groups:  # warm-up, then a half cosine down to nothing
+            group["lr"] = peak * warm * (0.5 + 0.5 * math.cos(math.pi * step / total)) + 1e-5
+        # Training seeds start far from those that measure_checker and the tests draw from.
+        pictures, cells, whole = batch_of(10_000_000 + step * batch, batch)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            seen = net(pictures.contiguous(memory_format=torch.channels_last))
+        loss = loss_of(seen, cells, whole)
+        adam.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0)
+        adam.step()
+        ema.update_parameters(net)
+        step += 1
+        recent.append(loss.item())
+        if step % 100 == 0:
+            rate = batch * len(recent) / (time.time() - start)
+            print(f"step {step:6d}  loss {np.mean(recent[-100:]):.4f}  {rate:.0f}/s", flush=True)
+        if step % 500 == 0 or step == total:
+            _keep(state, out, net, ema, adam, step)
+    _keep(state, out, net, ema, adam, step)
+
+
+def _keep(
+    state: Path, out: Path, net: CheckerNet, ema: AveragedModel, adam: torch.optim.Adam, step: int
+) -> None:
+    state.parent.mkdir(parents=True, exist_ok=True)
+    held = {"net": net.state_dict(), "ema": ema.state_dict(), "adam": adam.state_dict()}
+    torch.save({**held, "step": step}, state)
+    save_weights(ema.module, out)
+
+
+def main() -> None:
+    """The command line."""
+    cli = argparse.ArgumentParser(description=__doc__)
+    cli.add_argument("--minutes", type=float, default=40, help="stop after this long")
+    cli.add_argument("--steps", type=int, default=4500, help="length of the schedule")
+    cli.add_argument("--batch", type=int, default=32)
+    cli.add_argument("--peak", type=float, default=3e-3, help="highest learning rate")
+    cli.add_argument("--state", type=Path, default=Path("runs/checker.pt"), help="to resume from")
+    cli.add_argument("--out", type=Path, default=weights_path())
+    a = cli.parse_args()
+    train(a.minutes, a.batch, a.peak, a.state, a.out, a.steps)
+
+
+if __name__ == "__main__":
+    main()

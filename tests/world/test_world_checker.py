@@ -1,0 +1,187 @@
+"""The checker is right, says no when it should, and can be fooled by neither order nor number."""
+
+import numpy as np
+import pytest
+
+from sdlearn import world
+from sdlearn.world import Scene, Subject
+from sdlearn.world.cells import Thing, components, things_of
+from sdlearn.world.checker import ROLES, Reading, relation_of, weights_path
+from sdlearn.world.measure_checker import change_one_fact, measure
+
+COUNT = 300
+
+
+@pytest.fixture(scope="module")
+def measured():
+    # Seeds of their own: neither training's nor the big measurement's.
+    return measure(COUNT, COUNT, first=5_000_000, rough=True)
+
+
+def test_facts_are_read_rightly_from_rough_pictures(measured):
+    assert measured["all facts"] >= 0.99
+    assert measured["whole scenes"] >= 0.95
+    for role in ROLES:
+        assert measured[role] >= 0.97, role
+
+
+def test_a_changed_fact_is_caught(measured):
+    assert measured["changed scenes caught"] >= 0.98
+    assert measured["false alarms"] <= 0.05
+
+
+@pytest.mark.parametrize("style", world.STYLES)
+@pytest.mark.parametrize("place", world.PLACES)
+def test_every_colour_can_be_named_in_every_style_and_place(style, place):
+    """Black in neon, white in snow, both at night: solved by design, proved here."""
+    pairs = [(kind, colour) for kind in ("cat", "car") for colour in world.COLOURS]
+    scenes = [
+        Scene((Subject(kind, colour, "big"),), place=place, style=style, seed=k)
+        for k, (kind, colour) in enumerate(pairs)
+    ]
+    readings = world.read_all([s.render() for s in scenes])
+    wrong = [
+        (scene.caption(), str(seen))
+        for scene, seen in zip(scenes, readings, strict=True)
+        if not world.check(seen, scene, facts="colour").ok
+    ]
+    assert len(wrong) <= 1, wrong
+
+
+def test_changing_a_fact_changes_exactly_one():
+    rng = np.random.Generator(np.random.PCG64(0))
+    for seed in range(300):
+        scene = world.sample(seed, "all")
+        before, after = scene.facts(), change_one_fact(scene, rng).facts()
+        assert sum(before[k] != after[k] for k in before) == 1
+
+
+def test_two_of_a_kind_are_not_confused():
+    scene = Scene((Subject("cat", "red"), Subject("cat", "blue")), "left of", seed=3)
+    picture = scene.render()
+    assert world.check(picture, scene).ok
+    other = scene.replace(relation="right of")
+    assert not world.check(picture, other).ok
+
+
+def test_a_subject_too_many_or_too_few_is_noticed():
+    one = Scene((Subject("cat", "red"),), seed=3)
+    two = Scene((Subject("cat", "red"), Subject("dog", "blue")), "left of", seed=3)
+    missing = world.check(one.render(), two)
+    assert missing["subjects"].seen == "1" and missing["2 kind"].seen is None
+    assert not world.check(two.render(), one).ok
+    assert world.check(two.render(), one, facts=["kind", "colour"]).ok
+
+
+def test_only_stated_facts_count_when_so_asked():
+    scene = Scene((Subject("cat", "red", "small", "crown"),), place="at night", seed=1)
+    wish = world.parse("a red cat")
+    assert world.check(scene.render(), wish, facts="stated").ok
+    result = world.check(scene.render(), wish)
+    assert {f.name for f in result.facts if not f.ok} == {"1 size", "1 accessory", "place"}
+    assert result.score == pytest.approx(4 / 7)
+
+
+def test_pictures_of_any_size_and_kind_are_read():
+    scene = Scene((Subject("fish", "orange", "big", "hat"),), place="in the sky", seed=8)
+    for size in (96, 128, 256, 512):
+        assert world.check(scene.render(size), scene).ok, size
+    pixels = np.asarray(scene.render(128))
+    assert world.read(pixels) == world.read(scene.render(128))
+    assert world.check(pixels.astype(np.float32) / 255, scene).ok
+
+
+def test_nothing_is_seen_where_nothing_is():
+    reading = world.read(np.full((128, 128, 3), 128, dtype=np.uint8))
+    assert reading.things == ()
+    from sdlearn.world.backdrops import backdrop
+
+    for place in world.PLACES:
+        empty = backdrop(place, "flat", 3, False, 128)
+        assert world.read(empty.astype(np.uint8)) == Reading((), place, "flat")
+
+
+def test_the_result_explains_itself_and_is_escaped():
+    scene = Scene((Subject("cat", "red"),), seed=2)
+    wrong = scene.replace(subjects=(Subject("cat", "blue"),))
+    result = world.check(scene.render(), wrong)
+    assert "cat: colour" in str(result) and "blue, but the picture shows red" in str(result)
+    page = result._repr_html_()
+    assert page.count("<tr>") == len(result.facts) + 1
+    from sdlearn.world.checker import Check, Fact
+
+    evil = Check((Fact("place", "<script>", None),), result.reading, ("<b>place",))
+    assert "<script>" not in evil._repr_html_() and "<b>" not in evil._repr_html_()
+    with pytest.raises(KeyError, match="Did you mean"):
+        result["1 color"]
+
+
+def test_reading_is_repeatable():
+    picture = world.sample(seed=77).render()
+    assert world.read(picture) == world.read(picture)
+
+
+def test_weights_are_small():
+    assert weights_path().stat().st_size < 3 * 2**20
+
+
+def test_components_finds_regions_and_counts_corners():
+    grid = np.array([[1, 0, 0, 1], [0, 1, 0, 1], [0, 0, 0, 0]], dtype=bool)
+    assert sorted(len(c) for c in components(grid)) == [2, 2]
+
+
+def test_two_things_that_touch_are_parted():
+    """A cat and a dog side by side, and then two cats, without a free cell between them."""
+    for kinds in ((1, 2), (1, 1)):
+        label = np.full((21, 32, 32), 0.0)
+        label[0] = 1
+        for k, kind in enumerate(kinds):
+            columns = slice(2 + 14 * k, 16 + 14 * k)
+            label[0, 10:22, columns] = 0
+            label[kind, 10:22, columns] = 1
+        flat = [np.full((n, 32, 32), 1 / n) for n in (10, 2, 5)]
+        names = ("nothing", *world.ACCESSORIES)
+        things = things_of(label, *flat, names)
+        assert sorted(t.kind for t in things) == sorted(world.KINDS[k - 1] for k in kinds)
+        assert {round(t.x, 1) for t in things} == {0.3, 0.7}
+
+
+def test_the_larger_offset_decides_a_relation():
+    def at(x, y):
+        return Thing("cat", "red", "big", None, x, y, 0.1, 1.0)
+
+    assert relation_of(at(0.2, 0.5), at(0.8, 0.6)) == "left of"
+    assert relation_of(at(0.8, 0.5), at(0.2, 0.6)) == "right of"
+    assert relation_of(at(0.4, 0.2), at(0.6, 0.8)) == "above"
+    assert relation_of(at(0.4, 0.8), at(0.6, 0.2)) == "below"
+
+
+def test_a_cells_truth_is_what_the_masks_say():
+    from sdlearn.world.network import LABELS, WORN
+    from sdlearn.world.train_checker import cell_targets
+
+    scene = Scene((Subject("cat", "red", "big", "crown"), Subject("mug", "blue", "small")),
+                  "left of", seed=6)  # fmt: skip
+    label, colour, size, worn = cell_targets(scene)
+    for name, number, hue in (("cat", 0, "red"), ("crown", 0, "red"), ("mug", 1, "blue")):
+        share = scene.masks(128)[name].reshape(32, 4, 32, 4).mean((1, 3))
+        here = label == LABELS.index(name)
+        assert here[share > 0.6].all() and not here[share == 0].any()
+        assert (colour[here] == world.COLOURS.index(hue)).all()
+        assert (size[here] == (1 - number)).all()
+        assert (worn[here] == (WORN.index("crown") if number == 0 else 0)).all()
+    assert (colour[label == 0] == -100).all()
+
+
+def test_roughened_pictures_stay_pictures():
+    from sdlearn.world.train_checker import roughen
+
+    picture = world.sample(seed=1).render()
+    clean = np.asarray(picture, dtype=np.float32) / 255
+    changed = 0
+    for seed in range(20):
+        rough = roughen(picture, np.random.Generator(np.random.PCG64(seed)))
+        assert rough.shape == clean.shape and rough.min() >= 0 and rough.max() <= 1
+        changed += np.abs(rough - clean).mean() > 0.005
+        assert np.abs(rough - clean).mean() < 0.2
+    assert changed > 10
