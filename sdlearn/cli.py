@@ -1,6 +1,7 @@
-"""The command line: `sdlearn lab | book | doctor`. It only reads arguments; the work is elsewhere.
+"""The command line: `sdlearn lab | train | eval | book | doctor`.
 
-Nothing heavy is imported here, so that every command answers at once.
+It only reads arguments; the work is elsewhere. Nothing heavy is imported here, so that every
+command answers at once.
 """
 
 from __future__ import annotations
@@ -49,6 +50,51 @@ def _parser() -> argparse.ArgumentParser:
     lab.add_argument("--copy-only", action="store_true", help="copy the lessons, open nothing")
     lab.set_defaults(run=_lab)
 
+    train = commands.add_parser(
+        "train",
+        help="train a pocket model, or go on with it",
+        description="Train a pocket model, stage after stage, each from its last checkpoint on. "
+        "Ctrl-C writes a checkpoint; the same command goes on from there.",
+        epilog="On several processes or GPUs: accelerate launch -m sdlearn train MODEL",
+    )
+    train.add_argument("model", metavar="MODEL", help="a recipe's name, such as pocket-sd15")
+    train.add_argument(
+        "--stage", nargs="+", metavar="STAGE", help="only these: tokenizer clip vae unet"
+    )
+    train.add_argument("--folder", metavar="DIR", help="where checkpoints and pictures lie")
+    train.add_argument("--stop-at", type=_positive, metavar="N", help="end each stage at step N")
+    train.add_argument(
+        "--export",
+        nargs="?",
+        const="",
+        metavar="DIR",
+        help="train nothing: put what is trained together as a diffusers folder, in DIR or "
+        "among the package's own models",
+    )
+    train.add_argument("--unfinished", action="store_true", help="export half-trained stages too")
+    train.set_defaults(run=_train)
+
+    evaluate = commands.add_parser(
+        "eval",
+        help="ask a model for pictures, and count those that are right",
+        description="PocketEval: prompts of eight kinds, half of them with combinations that no "
+        "training picture shows; the share of pictures that show what was asked.",
+    )
+    evaluate.add_argument("model", metavar="MODEL", help="a pocket model, or a diffusers folder")
+    evaluate.add_argument(
+        "--count", type=_positive, default=200, help="prompts of each kind (default: 200)"
+    )
+    evaluate.add_argument("--steps", type=_positive, default=25, help="DDIM steps (default: 25)")
+    evaluate.add_argument("--guidance", type=float, default=5.0, help="its scale (default: 5)")
+    evaluate.add_argument(
+        "--sweep",
+        type=_positive,
+        metavar="N",
+        help="also vary steps and guidance, with N prompts of each kind",
+    )
+    evaluate.add_argument("--to", metavar="DIR", help="keep tables and figures here")
+    evaluate.set_defaults(run=_eval)
+
     book = commands.add_parser("book", help="build the static book (in a checkout)")
     book.set_defaults(run=_book)
 
@@ -69,6 +115,12 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a whole number from 1 up, not {text!r}")
+    return int(text)
+
+
 def _lab(arguments: argparse.Namespace) -> int:
     from sdlearn import _lab as lab
 
@@ -84,6 +136,40 @@ def _lab(arguments: argparse.Namespace) -> int:
     options += [f"--port={arguments.port}"] if arguments.port is not None else []
     options += [f"--ip={arguments.ip}"] if arguments.ip else []
     return lab.run(folder, [*options, *arguments.jupyters])
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from sdlearn import _train as train
+
+    name, stages, folder = arguments.model, arguments.stage, arguments.folder
+    try:
+        if arguments.export is not None:
+            train.export(name, stages, folder, arguments.export or None, arguments.unfinished)
+        else:
+            train.train(name, stages, folder, arguments.stop_at)
+    except train.TrainError as error:
+        return _fail(error)
+    except (train.Interrupted, KeyboardInterrupt) as stop:
+        _fail(stop if str(stop) else "stopped; the same command goes on from the last checkpoint.")
+        return 130
+    return 0
+
+
+def _eval(arguments: argparse.Namespace) -> int:
+    from sdlearn import _train as train
+
+    try:
+        train.evaluate(
+            arguments.model,
+            arguments.count,
+            arguments.steps,
+            arguments.guidance,
+            arguments.sweep,
+            arguments.to,
+        )
+    except train.TrainError as error:
+        return _fail(error)
+    return 0
 
 
 def _book(arguments: argparse.Namespace) -> int:
@@ -103,7 +189,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
     return doctor.exit_code(findings)
 
 
-def _fail(error: Exception) -> int:
+def _fail(error: BaseException | str) -> int:
     print(f"sdlearn: {error}", file=sys.stderr)
     return 1
 

@@ -23,7 +23,7 @@ ALLOWED = {
     "stages": {"equations", "trace"},
     "models": {"stages", "_resources"},
     "views": {"trace"},
-    "training": {"equations", "stages", "models", "world"},
+    "training": {"equations", "stages", "models", "world", "_resources"},
     "lessons": {
         *("training", "views", "world"),
         *("models", "stages", "trace", "equations"),
@@ -35,9 +35,11 @@ ALLOWED = {
     "_lab": {"_resources"},
     "_book": {"_resources"},
     "_doctor": {"_resources", "_machine", "__init__"},  # __init__ for the version
+    "_train": {"training", "views"},
+    "__main__": {"cli"},
     "cli": {
         *("lessons", "training", "views", "world", "models", "stages", "trace", "equations"),
-        *("_book", "_doctor", "_lab", "_resources", "__init__"),
+        *("_book", "_doctor", "_lab", "_train", "_resources", "__init__"),
     },
     # `import sdlearn` itself names everything, lazily.
     "__init__": {"equations", "trace", "world", "stages", "models", "views", "training", "lessons"},
@@ -56,8 +58,9 @@ OUTSIDE = {
     },
     "training": {
         *("torch", "numpy", "PIL", "safetensors", "tqdm", "sklearn"),
-        *("diffusers", "transformers", "accelerate"),
+        *("diffusers", "transformers", "tokenizers", "accelerate"),
     },
+    "_train": {"tqdm"},
     "lessons": {"torch", "numpy", "PIL", "tqdm", "sklearn", "skimage"},
     "_doctor": {"packaging"},
 }

@@ -2,6 +2,7 @@
 
 from sdlearn.views import style
 from sdlearn.views.figure import Figure
+from sdlearn.views.learning import learning
 from sdlearn.views.plots import clouds, curves, density_map, histograms
 from sdlearn.views.strips import grid, strip
 
@@ -12,6 +13,7 @@ __all__ = [
     "density_map",
     "grid",
     "histograms",
+    "learning",
     "strip",
     "style",
 ]

@@ -1,0 +1,14 @@
+"""How the pocket family is trained: one recipe for each model, four stages, one loop.
+
+    sdlearn train pocket-sd15                                  # all that is still to do
+    accelerate launch --multi_gpu -m sdlearn train pocket-sd15     # the same on several GPUs
+    torchrun --nproc_per_node 2 -m sdlearn train pocket-sd15       # on several processors
+    sdlearn train pocket-sd15 --export my-model                # a folder that diffusers loads
+    sdlearn eval my-model                                      # does it draw what it was asked?
+
+The stages follow the order in which Stable Diffusion's parts were made: a tokenizer, a pair of
+encoders that brings captions and pictures together (CLIP), an autoencoder (VAE), and, with those
+frozen, the U-Net. Read in this order: `recipes`, `pictures`, `loop`, then the stages (`tokenizer`,
+`clip`, `vae`, `unet`) and the `workshop` that hands one what the other made, `export`, and
+`pocketeval`.
+"""

@@ -1,0 +1,180 @@
+"""CLIP: two encoders that meet. A caption and its picture get near vectors, others don't.
+
+Beside the other captions of the batch each picture meets a caption of its own made false: two
+colours swapped, a relation turned round, a hat for a crown. Without those the encoder learns
+which words occur, and not whose they are.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn import functional as F
+from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
+
+from sdlearn import world
+from sdlearn.training.loop import Batch, Stage
+from sdlearn.training.pictures import Pictures, order
+from sdlearn.training.recipes import Recipe
+from sdlearn.world.facts import OPPOSITE
+
+MAX_LOG_SCALE = 4.6  # about log 100, where CLIP (2103.00020, section 2.5) caps it
+
+
+def build_clip(recipe: Recipe, tokenizer: CLIPTokenizer) -> CLIPModel:
+    """The pair of encoders, untrained."""
+    torch.manual_seed(recipe.seed + 1)
+    special = {
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    text = {**recipe.text, "vocab_size": len(tokenizer), **special}
+    shared = {"projection_dim": recipe.projection}
+    return CLIPModel(
+        CLIPConfig(text_config=text | shared, vision_config=recipe.vision | shared, **shared)
+    )
+
+
+class Meeting(nn.Module):
+    """Pictures and captions as vectors of length 1 in the space where they meet."""
+
+    def __init__(self, clip: CLIPModel) -> None:
+        super().__init__()
+        self.clip = clip
+
+    def forward(self, pictures: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Pictures [count, width], captions [count of `tokens`, width], and the logits' scale."""
+        seen = self.clip.visual_projection(self.clip.vision_model(pictures).pooler_output)
+        read = self.clip.text_projection(self.clip.text_model(tokens).pooler_output)
+        scale = self.clip.logit_scale.clamp(max=MAX_LOG_SCALE).exp()
+        return F.normalize(seen.float(), dim=-1), F.normalize(read.float(), dim=-1), scale
+
+
+class CLIPStage(Stage):
+    """Teaches the two encoders to meet."""
+
+    name = "clip"
+
+    def __init__(self, recipe: Recipe, pictures: Pictures, tokenizer: CLIPTokenizer) -> None:
+        self.recipe, self.pictures, self.tokenizer = recipe, pictures, tokenizer
+        self.plan, self.seed = recipe.plans["clip"], recipe.seed
+        self.clip = build_clip(recipe, tokenizer)
+        self.model = Meeting(self.clip)
+
+    def batch(self, step: int, generator: torch.Generator) -> Batch:
+        """Pictures, their captions, and a false caption for each."""
+        count = self.plan.batch
+        indices = order(len(self.pictures), count, step, self.seed + 1)
+        variants = torch.randint(2**31 - 1, (count, 2), generator=generator).tolist()
+        true, false = [], []
+        for index, (said, changed) in zip(indices.tolist(), variants, strict=True):
+            scene = world.sample(seed=index)
+            true.append(scene.caption(said))
+            false.append(falsified(scene, changed).caption(said))
+        tokens = self.tokenizer(true + false, padding=True, truncation=True, return_tensors="pt")
+        both = tokens.input_ids.unflatten(0, (2, count)).transpose(0, 1)  # [batch, 2, length]
+        return {"pictures": self.pictures.batch(indices), "tokens": both}
+
+    def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Pictures must find their caption, and captions their picture."""
+        tokens = batch["tokens"].transpose(0, 1).flatten(0, 1)  # the true ones, then the false
+        seen, read, scale = model(batch["pictures"], tokens)
+        true, false = (_of_all(half) for half in read.chunk(2))
+        logits = scale * _of_all(seen) @ torch.cat([true, false]).T  # [pictures, 2 * pictures]
+        tokens = torch.cat([_of_all(half) for half in tokens.chunk(2)])
+        logits = without_ties(logits, tokens)
+        right = torch.arange(len(logits), device=logits.device)
+        to_text = F.cross_entropy(logits, right)
+        to_picture = F.cross_entropy(logits[:, : len(logits)].T, right)
+        return (to_text + to_picture) / 2, {"found": (logits.argmax(1) == right).float().mean()}
+
+
+def falsified(scene: world.Scene, seed: int) -> world.Scene:
+    """The scene with one fact changed: the one that is easily overlooked, if there is one."""
+    rng = np.random.Generator(np.random.PCG64([seed, 31]))
+    changes = ["colour", "kind", "accessory", "place", "style"]
+    if len(scene.subjects) == 2:
+        changes = ["relation", "relation"] + ["swap colours", "swap accessories"] * 2 + changes
+    while True:  # some changes change nothing (two cats of one colour): draw again
+        change, which = changes[rng.integers(len(changes))], int(rng.integers(len(scene.subjects)))
+        false = changed(scene, change, which, rng)
+        if not (false.same_facts(scene) or false.same_facts(_turned_round(scene))):
+            return false
+
+
+def changed(
+    scene: world.Scene, change: str, which: int, rng: np.random.Generator | None = None
+) -> world.Scene:
+    """The scene with one change; it may be none, as when two cats of one colour swap theirs.
+
+    Args:
+        scene: The scene.
+        change: ``relation``, ``swap colours``, ``swap accessories``, or a fact's role.
+        which: Whose fact, for facts of one subject.
+        rng: Draws the new value; not needed for a swap or a relation.
+    """
+    if change == "relation":
+        return scene.replace(relation=OPPOSITE[scene.relation])
+    if change in ("place", "style"):
+        choices = world.PLACES if change == "place" else world.STYLES
+        return scene.replace(**{change: choices[rng.integers(len(choices))]})
+    if change.startswith("swap"):
+        name = {"swap colours": "colour", "swap accessories": "accessory"}[change]
+        first, second = scene.subjects
+        new = [
+            dataclasses.replace(first, **{name: getattr(second, name)}),
+            dataclasses.replace(second, **{name: getattr(first, name)}),
+        ]
+    else:
+        choices = {
+            "colour": world.COLOURS,
+            "kind": world.KINDS,
+            "accessory": (*world.ACCESSORIES, None),
+        }[change]
+        new = list(scene.subjects)
+        new[which] = dataclasses.replace(
+            new[which], **{change: choices[rng.integers(len(choices))]}
+        )
+    return scene.replace(subjects=tuple(new))
+
+
+def _turned_round(scene: world.Scene) -> world.Scene:
+    """The same picture, told from its other subject: a cat above a dog, a dog below a cat."""
+    if len(scene.subjects) == 1:
+        return scene
+    return scene.replace(subjects=scene.subjects[::-1], relation=OPPOSITE[scene.relation])
+
+
+def without_ties(logits: Tensor, tokens: Tensor) -> Tensor:
+    """Don't hold a caption against a picture if it reads exactly like the picture's own.
+
+    Args:
+        logits: Shape [pictures, captions]; picture i's own caption is caption i.
+        tokens: Shape [captions, length].
+    """
+    count = len(logits)
+    same = (tokens[:count, None] == tokens[None]).all(-1)  # [pictures, captions]
+    same.fill_diagonal_(False)
+    return logits.masked_fill(same, -1e4)
+
+
+def _of_all(tensor: Tensor) -> Tensor:
+    """What all processes hold, in their order; gradients find their way back to the owner.
+
+    A picture must find its caption among those of the whole batch, whoever holds them: so two
+    processes learn what one would.
+    """
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return tensor
+    rank, count = distributed.get_rank(), distributed.get_world_size()
+    parts = [torch.empty_like(tensor) for _ in range(count)]
+    distributed.all_gather(parts, tensor.detach().contiguous())
+    if tensor.requires_grad:
+        # Every process computes the whole loss but its gradient reaches only its own part, and
+        # then the mean over the processes is taken: `count` times its own part makes up for it.
+        parts[rank] = parts[rank] + count * (tensor - tensor.detach())
+    return torch.cat(parts)

@@ -1,0 +1,110 @@
+"""`sdlearn train`: all stages of a recipe in order, each from where it stopped."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+
+from sdlearn import _resources
+from sdlearn.training import checkpoints
+from sdlearn.training.recipes import RECIPES
+from sdlearn.training.workshop import STAGES, Workshop
+
+
+def default_folder(name: str) -> Path:
+    """Where a model's training lies when nobody says otherwise: outside every checkout."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "sdlearn" / "training" / name
+
+
+def exported_folder(name: str) -> Path:
+    """Where a model lies that is part of the package."""
+    return _resources.data_dir() / "models" / name
+
+
+def run(
+    name: str,
+    stages: Sequence[str] = STAGES,
+    folder: Path | None = None,
+    *,
+    stop_at: int | None = None,
+) -> Path:
+    """Train a model's stages in order; stages that are finished pass at once.
+
+    Args:
+        name: A name of `RECIPES`.
+        stages: Which of `STAGES`.
+        folder: Where the training lies; None for `default_folder`.
+        stop_at: Stop each stage after this step.
+    """
+    workshop = open_workshop(name, stages, folder)
+    if stop_at is not None and stop_at < 1:
+        raise ValueError(f"stop_at must be at least 1, got {stop_at}.")
+    for stage in STAGES:
+        if stage in stages:
+            workshop.train(stage, stop_at=stop_at)
+            workshop.accelerator.free_memory()
+    return workshop.folder
+
+
+def export(
+    name: str,
+    stages: Sequence[str] | None = None,
+    folder: Path | None = None,
+    target: Path | None = None,
+    *,
+    unfinished: bool = False,
+) -> list[Path]:
+    """Put a model's trained parts together as a diffusers folder; return what was written.
+
+    Args:
+        name: A name of `RECIPES`.
+        stages: Which of `STAGES`; None takes all that have a checkpoint.
+        folder: Where the training lies; None for `default_folder`.
+        target: The model's folder; None for the package's own.
+        unfinished: Whether a stage may be exported before the end of its plan.
+    """
+    workshop = open_workshop(name, stages or (), folder)
+    if stages is None:
+        stages = [s for s in STAGES if checkpoints.list_all(workshop.folder / s)]
+    target = Path(target) if target else exported_folder(name)
+    written = []
+    for stage in stages:
+        if stage != "tokenizer":  # goes with the text encoder that was trained on it
+            written += workshop.export(stage, target, unfinished=unfinished)
+    if not written:
+        raise ValueError(f"{workshop.folder} holds no checkpoint yet: there is nothing to export.")
+    return written
+
+
+def open_workshop(name: str, stages: Sequence[str], folder: Path | None) -> Workshop:
+    """A model's workshop, if model and stages exist."""
+    if name not in RECIPES:
+        raise ValueError(f"There is no recipe for {name!r}. There is: {', '.join(RECIPES)}.")
+    for stage in stages:
+        if stage not in STAGES:
+            raise ValueError(f"There is no stage {stage!r}. Stages: {', '.join(STAGES)}.")
+    # Said outright: several processes without a GPU must know that they are one training.
+    accelerator = Accelerator(mixed_precision=_precision(), cpu=not _gpu())
+    folder = Path(folder) if folder else default_folder(name)
+    return Workshop(RECIPES[name], folder, accelerator, exported_folder(name))
+
+
+def _gpu() -> bool:
+    kinds = (torch.cuda, torch.backends.mps, torch.xpu)
+    return any(kind.is_available() for kind in kinds)
+
+
+def _precision() -> str:
+    """bf16 where the machine computes in it; it halves the time there, and is slower elsewhere."""
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported() else "no"
+    if torch.backends.mps.is_available():
+        return "no"
+    # A private question, the only one there is: where torch doesn't know it, do without.
+    asks = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return "bf16" if asks is not None and asks() else "no"

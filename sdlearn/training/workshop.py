@@ -1,0 +1,164 @@
+"""A recipe at work in a folder: hands each stage what the earlier ones made."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from diffusers import AutoencoderKL
+from safetensors.torch import load_file, save_file
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from sdlearn.training import checkpoints, export, loop, measure
+from sdlearn.training.clip import CLIPStage
+from sdlearn.training.pictures import Pictures
+from sdlearn.training.prose import prose
+from sdlearn.training.recipes import Recipe
+from sdlearn.training.tokenizer import load_tokenizer, train_tokenizer
+from sdlearn.training.unet import Latents, UNetStage, build_unet
+from sdlearn.training.vae import VAEStage
+
+STAGES = ("tokenizer", "clip", "vae", "unet")
+
+
+class Workshop:
+    """A recipe at work in a folder.
+
+    Attributes:
+        recipe: The recipe.
+        folder: Where pictures, checkpoints, logs and samples lie.
+        accelerator: Knows the device, the precision and the other processes.
+        exported: A model's folder. Its parts serve the U-Net where `folder` has no checkpoint of
+            a stage: so another machine goes on where the first one ended.
+        pictures: The training set.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        folder: Path,
+        accelerator: Accelerator,
+        exported: Path | None = None,
+    ) -> None:
+        self.recipe, self.folder, self.accelerator = recipe, Path(folder), accelerator
+        self.exported = exported
+        self.pictures = Pictures(self.folder / "pictures", recipe.pictures, recipe.size)
+
+    def train(self, stage: str, *, stop_at: int | None = None, **options: int) -> None:
+        """Train one stage, from its last checkpoint on."""
+        if stage == "tokenizer":
+            self.tokenizer()
+            return
+        with self.accelerator.main_process_first():  # one draws, the others find it done
+            self.pictures.draw()
+        folder = self.folder / stage
+        loop.train(self.stage(stage), folder, self.accelerator, stop_at=stop_at, **options)
+
+    def export(self, stage: str, target: Path, *, unfinished: bool = False) -> list[Path]:
+        """Put what a stage made into a model's folder; return what was written.
+
+        Args:
+            stage: One of `STAGES`; the tokenizer goes with ``clip``.
+            target: The model's folder.
+            unfinished: Whether a stage may be exported before the end of its plan.
+        """
+        model = build_unet(self.recipe) if stage == "unet" else None
+        made = None if model is not None else self.stage(stage)
+        step = loop.averaged(model or made.model, self.folder / stage)
+        steps = self.recipe.plans[stage].steps
+        if step < steps and not unfinished:
+            raise ValueError(
+                f"{stage} has done {step} of {steps} steps. Finish its training, or say "
+                "--unfinished to take it as it is."
+            )
+        facts: dict[str, object] = {"step": step}
+        if isinstance(made, CLIPStage):
+            facts |= measure.retrieval(made.clip, made.tokenizer, self.recipe.size)
+            words = self.folder / "tokenizer"
+            return export.export_clip(self.recipe, facts, made.clip, words, target)
+        if isinstance(made, VAEStage):
+            factor = self.latents(made.vae, f"step-{step:07d}").scaling_factor
+            facts |= measure.reconstruction(made.vae, self.recipe.size)
+            return export.export_vae(self.recipe, facts, made.vae, factor, target)
+        return export.export_unet(self.recipe, facts, model, target)
+
+    def stage(self, name: str) -> loop.Stage:
+        """A stage, ready to be trained."""
+        if name == "clip":
+            return CLIPStage(self.recipe, self.pictures, self.tokenizer())
+        if name == "vae":
+            return VAEStage(self.recipe, self.pictures)
+        tokenizer, text = self._reader()
+        vae, latents = self._painter()
+        return UNetStage(self.recipe, self.pictures, tokenizer, text, vae, latents)
+
+    def tokenizer(self) -> CLIPTokenizer:
+        """The tokenizer, trained if it isn't yet: that takes seconds."""
+        folder = self.folder / "tokenizer"
+        with self.accelerator.main_process_first():
+            if not (folder / "merges.txt").exists():
+                train_tokenizer(self.recipe, prose(), folder)
+        return load_tokenizer(folder)
+
+    def latents(self, vae: AutoencoderKL, name: str, factor: float | None = None) -> Latents:
+        """All pictures as latents, encoded once for each state of the autoencoder.
+
+        Args:
+            vae: The autoencoder.
+            name: What tells this state of it from others.
+            factor: Its scaling factor, if it was measured before.
+        """
+        path = self.folder / f"latents-{name}.safetensors"
+        with self.accelerator.main_process_first():
+            if not path.exists():
+                self.pictures.draw()
+                made = Latents.encode(self.pictures, vae.to(self.accelerator.device))
+                measured = torch.tensor(made.scaling_factor, dtype=torch.float64)
+                draft = path.with_suffix(".draft")
+                save_file({"mean": made.mean, "std": made.std, "factor": measured}, draft)
+                os.replace(draft, path)
+        kept = load_file(path)
+        return Latents(kept["mean"], kept["std"], factor or float(kept["factor"]))
+
+    def _reader(self) -> tuple[CLIPTokenizer, CLIPTextModel]:
+        """What reads captions for the U-Net: trained here, or exported."""
+        folder = self._given("clip", "text_encoder")
+        if folder is None:
+            stage = CLIPStage(self.recipe, self.pictures, self.tokenizer())
+            self._warn(stage, loop.averaged(stage.model, self.folder / stage.name))
+            return stage.tokenizer, stage.clip.text_model
+        text = CLIPTextModel.from_pretrained(folder / "text_encoder", torch_dtype=torch.float32)
+        return load_tokenizer(folder / "tokenizer"), text.eval().requires_grad_(False)
+
+    def _painter(self) -> tuple[AutoencoderKL, Latents]:
+        """What turns pictures into latents for the U-Net, and the latents."""
+        folder = self._given("vae", "vae")
+        if folder is None:
+            stage = VAEStage(self.recipe, self.pictures)
+            step = loop.averaged(stage.model, self.folder / stage.name)
+            self._warn(stage, step)
+            return stage.vae, self.latents(stage.vae, f"step-{step:07d}")
+        vae = AutoencoderKL.from_pretrained(folder / "vae").eval().requires_grad_(False)
+        (weights,) = (folder / "vae").glob("*.safetensors")
+        name = f"exported-{hashlib.sha256(weights.read_bytes()).hexdigest()[:12]}"
+        return vae, self.latents(vae, name, vae.config.scaling_factor)
+
+    def _given(self, stage: str, part: str) -> Path | None:
+        """The exported folder, if a part must be taken from there; None if it was trained here."""
+        if checkpoints.list_all(self.folder / stage):
+            return None
+        if self.exported is not None and (self.exported / part).is_dir():
+            self.accelerator.print(f"{part}: as exported to {self.exported}.", flush=True)
+            return self.exported
+        return None  # the stage itself says that it holds no checkpoint
+
+    def _warn(self, stage: loop.Stage, step: int) -> None:
+        if step < stage.plan.steps:
+            self.accelerator.print(
+                f"{stage.name} has done {step} of {stage.plan.steps} steps. The U-Net learns on "
+                "what it is now: finish it first, or begin the U-Net anew when it is finished.",
+                flush=True,
+            )

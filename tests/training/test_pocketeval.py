@@ -1,0 +1,159 @@
+"""PocketEval: it believes an oracle, catches a liar, and blames the right category."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sdlearn import world
+from sdlearn.training import pocketeval, sweeps
+
+NAMES = [category.name for category in pocketeval.CATEGORIES]
+COUNT = 16
+
+
+def oracle(prompts, seeds):
+    """Draws exactly what it is asked."""
+    pairs = zip(prompts, seeds, strict=True)
+    return [world.parse(prompt).replace(seed=seed).render() for prompt, seed in pairs]
+
+
+def noise(prompts, seeds):
+    shape = (128, 128, 3)
+    return [
+        Image.fromarray(np.random.Generator(np.random.PCG64(seed)).integers(0, 256, shape, "uint8"))
+        for seed in seeds
+    ]
+
+
+def liar(change):
+    """Draws what it is asked, with one fact wrong."""
+
+    def draw(prompts, seeds):
+        scenes = [world.parse(prompt) for prompt in prompts]
+        return [change(s).replace(seed=k).render() for s, k in zip(scenes, seeds, strict=True)]
+
+    return draw
+
+
+def wrong_colour(scene):
+    new = {c: world.COLOURS[(i + 4) % 10] for i, c in enumerate(world.COLOURS)}
+    subjects = [dataclasses.replace(s, colour=new[s.colour]) for s in scene.subjects]
+    return scene.replace(subjects=tuple(subjects))
+
+
+def turned(scene):
+    opposite = {"above": "below", "below": "above", "left of": "right of", "right of": "left of"}
+    return scene.replace(relation=opposite[scene.relation]) if scene.relation else scene
+
+
+def test_an_oracle_is_right():
+    result = pocketeval.evaluate(oracle, COUNT)
+    assert [row.name for row in result.rows] == NAMES
+    assert result.mean.score >= 0.97
+    assert all(row.score >= 0.85 and row.count == COUNT for row in result.rows)
+
+
+def test_noise_is_wrong():
+    result = pocketeval.evaluate(noise, COUNT)
+    for row in result.rows:
+        guessed = {"place": 0.6, "style": 0.8}.get(row.name, 0.0)  # one of five, of four: by chance
+        assert row.score <= guessed, row
+
+
+@pytest.mark.parametrize(
+    ("change", "fallen"),
+    [
+        (wrong_colour, {"colours", "attribute binding"}),
+        (turned, {"position"}),
+        (lambda s: s.replace(style="neon" if s.style != "neon" else "flat"), {"style"}),
+        (
+            lambda s: s.replace(place="at night" if s.place != "at night" else "on the sand"),
+            {"place"},
+        ),
+    ],
+)
+def test_only_the_category_of_the_lie_falls(change, fallen):
+    result = pocketeval.evaluate(liar(change), COUNT)
+    for row in result.rows:
+        if row.name in fallen:
+            assert row.score <= 0.1, row
+        else:
+            assert row.score >= 0.8, row
+
+
+def test_swapped_colours_are_caught_by_binding_alone():
+    def swap(scene):
+        if len(scene.subjects) == 1:
+            return scene
+        a, b = scene.subjects
+        a, b = dataclasses.replace(a, colour=b.colour), dataclasses.replace(b, colour=a.colour)
+        return scene.replace(subjects=(a, b))
+
+    result = pocketeval.evaluate(liar(swap), COUNT)
+    assert result["attribute binding"].score <= 0.1
+    assert result["two objects"].score >= 0.85 and result["colours"].score >= 0.85
+
+
+@pytest.mark.parametrize("category", pocketeval.CATEGORIES, ids=NAMES)
+def test_prompts_are_fixed_different_and_half_of_them_held_out(category):
+    asked = pocketeval.prompts(category, 200)
+    assert asked == pocketeval.prompts(category, 200)
+    assert asked[:20] == pocketeval.prompts(category, 20)
+    assert len({prompt.text for prompt in asked}) == 200
+    assert sum(prompt.heldout for prompt in asked) == 100
+    for prompt in asked:
+        scene = world.parse(prompt.text)
+        assert world.is_heldout(scene) == prompt.heldout
+        for fact in category.judged:
+            named = [n for n in scene.fact_names() if n.split()[-1] == fact]
+            assert set(named) <= scene.stated, (fact, prompt.text)
+    texts = " ".join(prompt.text for prompt in asked)
+    assert all(kind in texts for kind in world.KINDS)
+
+
+def test_the_table_says_what_it_compares():
+    result = pocketeval.evaluate(oracle, 2)
+    table = result.markdown()
+    assert "| attribute binding | 1.000 | 1.000 | 1.000 | 2 | 0.17 | 0.23 |" in table
+    assert "| accessory | 1.000 | 1.000 | 1.000 | 2 |  |  |" in table
+    for text in (table, str(result)):
+        assert "the worlds are different and ours is far smaller" in text
+        assert [f"{v:.2f}" in text for v in (0.98, 0.51, 0.85, 0.07, 0.17, 0.74, 0.15, 0.23)]
+    with pytest.raises(ValueError, match="at least 2"):
+        pocketeval.evaluate(oracle, 1)
+
+
+def test_variety_of_the_world_is_one_and_of_a_parrot_nought():
+    prompt = sweeps.VARIETY_PROMPTS[0]
+    assert sweeps.variety(oracle, prompt).share == pytest.approx(1.0)
+    parrot = sweeps.variety(lambda p, s: oracle(p, [0] * len(s)), prompt)
+    assert parrot.model == 0.0 and parrot.renders > 0.02
+
+
+def test_prompts_of_variety_say_everything():
+    for prompt in sweeps.VARIETY_PROMPTS:
+        scene = world.parse(prompt)
+        unsaid = {n for n in set(scene.fact_names()) - scene.stated if scene.facts()[n]}
+        assert unsaid == set()
+
+
+def test_a_sweep_has_a_row_for_each_setting():
+    def burnt(prompts, seeds):
+        return [Image.new("RGB", (128, 128), "white") for _ in prompts]
+
+    told = []
+    rows = sweeps.sweep(
+        {1.0: oracle, 15.0: burnt}, 2, pocketeval.CATEGORIES[:2], progress=told.append
+    )
+    assert [row.value for row in rows] == [1.0, 15.0]
+    assert rows[0].score > rows[1].score == 0.0
+    assert rows[0].variety == pytest.approx(1.0) and rows[1].variety == 0.0
+    assert rows[0].clipped < 0.9 and rows[1].clipped == 1.0
+    assert sum(told) == 8
+
+
+def test_a_folder_that_is_no_model_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no model_index.json.*sdlearn train MODEL"):
+        sweeps.pipeline_draws(tmp_path)

@@ -1,0 +1,94 @@
+"""`sdlearn train` and `sdlearn eval`, from the command line down to the files."""
+
+import json
+
+import pytest
+from tiny_recipe import tiny
+
+from sdlearn import _train, cli, views, world
+from sdlearn.training import checkpoints, log, run, sweeps
+from sdlearn.training.recipes import RECIPES
+
+
+@pytest.fixture(autouse=True)
+def known(monkeypatch, accelerator, tmp_path):
+    """The tiny recipe by name; the package's own models elsewhere."""
+    monkeypatch.setitem(RECIPES, "tiny", tiny())
+    monkeypatch.setattr(run, "_precision", lambda: "no")
+    monkeypatch.setattr(run._resources, "data_dir", lambda: tmp_path / "data")
+    accelerator()  # resets, before and after
+
+
+def test_train_goes_on_exports_and_is_evaluated(copied, tmp_path, capsys):
+    folder = copied("unet")
+    assert cli.main(["train", "tiny", "--folder", str(folder), "--stop-at", "5"]) == 0
+    said = capsys.readouterr().out
+    assert "vae: all 8 steps are done." in said
+    assert "unet: from the beginning, 5 of 8 steps to do" in said
+    assert f"Checkpoints, logs, samples, curves: {folder}" in said
+    assert checkpoints.load(folder / "unet")[0] == 5
+    for stage in ("clip", "vae", "unet"):
+        assert (folder / stage / "curves.png").stat().st_size > 1000
+
+    export = ["train", "tiny", "--folder", str(folder), "--export"]
+    assert cli.main(export) == 1
+    assert "unet has done 5 of 8 steps" in capsys.readouterr().err
+    assert cli.main([*export, "--unfinished"]) == 0
+    assert str(tmp_path / "data" / "models" / "tiny" / "unet") in capsys.readouterr().out
+
+    kept = tmp_path / "kept"
+    line = ["eval", "tiny", "--count", "2", "--steps", "2", "--to", str(kept)]
+    assert cli.main(line) == 0
+    assert "the worlds are different" in capsys.readouterr().out
+    table = json.loads((kept / "pocketeval.json").read_text())
+    assert len(table["rows"]) == 8 and table["steps"] == 2
+    assert "| attribute binding |" in (kept / "pocketeval.md").read_text()
+
+
+def test_eval_draws_its_sweeps(tmp_path, monkeypatch, capsys):
+    def oracle(prompts, seeds):
+        pairs = zip(prompts, seeds, strict=True)
+        return [world.parse(prompt).replace(seed=seed).render() for prompt, seed in pairs]
+
+    monkeypatch.setattr(sweeps, "pipeline_draws", lambda *_, **__: lambda **___: oracle)
+    monkeypatch.setattr(sweeps, "STEPS", (5, 10))
+    monkeypatch.setattr(sweeps, "GUIDANCE", (1.0, 5.0))
+    monkeypatch.setattr(sweeps, "VARIETY_PROMPTS", sweeps.VARIETY_PROMPTS[:1])
+    assert cli.main(["eval", "any", "--count", "2", "--sweep", "2", "--to", str(tmp_path)]) == 0
+    assert {path.name for path in tmp_path.iterdir()} >= {"steps.png", "guidance_scale.png"}
+    assert "variety" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        (["train", "sd15"], "There is no recipe for 'sd15'. There is: pocket-sd15"),
+        (["train", "tiny", "--stage", "vea"], "There is no stage 'vea'"),
+        (["train", "tiny", "--folder", "{}", "--export"], "nothing to export"),
+        (["eval", "{}"], "no model_index.json"),
+        (["eval", "pocket-sd99"], "no model_index.json"),
+    ],
+)
+def test_problems_are_one_line(line, complaint, tmp_path, capsys):
+    assert cli.main([part.format(tmp_path) for part in line]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("sdlearn: ") and complaint in err and "Traceback" not in err
+
+
+def test_ctrl_c_outside_the_loop_is_calm(monkeypatch, capsys):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_train, "train", interrupted)
+    assert cli.main(["train", "tiny"]) == 130
+    assert "the same command goes on" in capsys.readouterr().err
+
+
+def test_curves_tell_first_and_last_values(trained):
+    columns = log.read(trained / "vae" / "log.csv")
+    steps = columns.pop("step")
+    figure = views.learning(steps, columns, title="tiny: vae")
+    assert len(figure.drawing.axes) == 3  # loss, psnr, kl
+    assert figure.alt.startswith("tiny: vae over 8 steps: loss from ")
+    with pytest.raises(ValueError, match="at least two steps"):
+        views.learning([1], {"loss": [1.0]}, title="short")

@@ -1,0 +1,220 @@
+"""An exported folder: what diffusers loads, what draws the same again, what is small enough."""
+
+import json
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    DiffusionPipeline,
+    PNDMScheduler,
+    StableDiffusionPipeline,
+)
+from safetensors import safe_open
+from tiny_recipe import tiny
+
+from sdlearn.training import checkpoints, export, loop, measure
+from sdlearn.training.recipes import POCKET_SD15
+from sdlearn.training.unet import scheduler
+from sdlearn.training.workshop import Workshop
+
+STAGES = ("clip", "vae", "unet")
+
+
+@pytest.fixture(scope="module")
+def model(trained, tmp_path_factory):
+    """The tiny model, exported; and its workshop."""
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state(True)
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    before, measure.COUNT = measure.COUNT, 6
+    work = tmp_path_factory.mktemp("work") / "tiny"
+    shutil.copytree(trained, work)
+    workshop = Workshop(tiny(), work, Accelerator(cpu=True))
+    workshop.pictures.draw()
+    for stage in STAGES:
+        workshop.export(stage, folder)
+    measure.COUNT = before
+    return folder, workshop
+
+
+def draw(folder, **options):
+    pipe = StableDiffusionPipeline.from_pretrained(folder, safety_checker=None, **options)
+    pipe.set_progress_bar_config(disable=True)
+    generator = torch.Generator("cpu").manual_seed(3)
+    return np.asarray(pipe("a red cat", num_inference_steps=3, generator=generator).images[0])
+
+
+def test_diffusers_loads_it_and_it_draws_the_same_picture_again(model):
+    first, second = draw(model[0]), draw(model[0])
+    assert first.shape == (64, 64, 3) and first.std() > 0
+    assert np.array_equal(first, second)
+    assert isinstance(DiffusionPipeline.from_pretrained(model[0]), StableDiffusionPipeline)
+
+
+def test_its_weights_are_the_averaged_ones_in_half_precision(model):
+    folder, workshop = model
+    _, tensors, _ = checkpoints.load(workshop.folder / "unet")
+    with safe_open(folder / "unet" / "diffusion_pytorch_model.safetensors", "pt") as file:
+        names = list(file.keys())
+        average = checkpoints.part("average", tensors)
+        assert set(names) == set(average)
+        assert all(torch.equal(file.get_tensor(n), average[n].half()) for n in names)
+        assert not all(torch.equal(file.get_tensor(n), tensors[f"model.{n}"].half()) for n in names)
+    with safe_open(folder / "text_encoder" / "model.safetensors", "pt") as file:
+        assert all(name.startswith("text_model.") for name in file.keys())  # noqa: SIM118
+
+
+def test_the_scaling_factor_is_the_measured_one(model):
+    folder, workshop = model
+    vae = AutoencoderKL.from_pretrained(folder / "vae")
+    pictures = workshop.pictures.batch(torch.arange(24))
+    with torch.no_grad():
+        drawn = vae.encode(pictures).latent_dist.sample(torch.Generator().manual_seed(0))
+    assert float(drawn.std()) * vae.config.scaling_factor == pytest.approx(1.0, abs=0.05)
+    assert vae.config.scaling_factor != 0.18215
+
+
+def test_nothing_in_it_names_a_place_or_is_pickled(model):
+    folder, workshop = model
+    files = [path for path in folder.parent.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} == {".json", ".txt", ".safetensors"}
+    for path in files:
+        if path.suffix == ".json":
+            text = path.read_text(encoding="utf-8")
+            assert str(workshop.folder) not in text and str(folder) not in text
+    record = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
+    assert record["recipe"]["name"] == "tiny"
+    assert record["stages"]["unet"] == {"step": 8, "samples": 32}
+    assert set(record["stages"]["clip"]) == {"step", "samples", "among_100", "hard"}
+    assert record["stages"]["vae"]["psnr"] >= record["stages"]["vae"]["psnr_worst_twentieth"]
+    assert not [path for path in folder.parent.rglob(".*")]
+
+
+def test_the_two_halves_of_clip_meet_again(model):
+    folder, workshop = model
+    clip, tokenizer = export.load_clip(folder, folder.parent / "pocket-clip")
+    stage = workshop.stage("clip")
+    loop.averaged(stage.model, workshop.folder / "clip")
+    tokens = tokenizer(["a red cat", "a blue house"], padding=True, return_tensors="pt").input_ids
+    pictures = workshop.pictures.batch(torch.arange(2))
+    with torch.no_grad():
+        ours = clip(input_ids=tokens, pixel_values=pictures).logits_per_image
+        theirs = stage.clip(input_ids=tokens, pixel_values=pictures).logits_per_image
+    torch.testing.assert_close(ours, theirs, atol=0.05, rtol=0.01)
+
+
+def test_another_machine_goes_on_from_exported_parts(model, tmp_path, accelerator):
+    folder, old = model
+    new = Workshop(tiny(), tmp_path / "new", accelerator(), exported=folder)
+    new.train("unet", stop_at=2)
+    assert checkpoints.load(new.folder / "unet")[0] == 2
+    assert not (new.folder / "clip").exists() and not (new.folder / "vae").exists()
+    here, there = new.stage("unet"), old.stage("unet")
+    assert here.latents.scaling_factor == there.latents.scaling_factor
+    # The parts were rounded to half precision on their way: near, not equal.
+    torch.testing.assert_close(
+        here.latents.mean.float(), there.latents.mean.float(), atol=0.02, rtol=0.02
+    )
+    a, b = (s.batch(0, torch.Generator().manual_seed(0)) for s in (here, there))
+    assert torch.equal(a["tokens"], b["tokens"])
+
+
+def test_a_part_can_go_before_the_others(trained, tmp_path, accelerator):
+    work, target = tmp_path / "work", tmp_path / "models" / "tiny"
+    shutil.copytree(trained, work)
+    workshop = Workshop(tiny(), work, accelerator())
+    assert workshop.export("vae", target) == [target / "vae"]
+    assert sorted(path.name for path in target.iterdir()) == ["recipe.json", "vae"]
+    workshop.export("clip", target)
+    assert not (target / "model_index.json").exists()
+    (target / "README.md").write_text("a card\n")
+    workshop.export("unet", target)
+    assert (target / "model_index.json").exists()
+    before = draw(target)
+    workshop.export("vae", target)  # once more, over the old one
+    assert np.array_equal(draw(target), before)
+    assert (target / "README.md").read_text() == "a card\n"
+
+
+def test_half_trained_parts_only_on_demand(copied, tmp_path, accelerator):
+    folder = copied("vae")
+    workshop = Workshop(tiny(), folder, accelerator())
+    workshop.train("vae", stop_at=2)
+    with pytest.raises(ValueError, match=r"vae has done 2 of 8 steps.*--unfinished"):
+        workshop.export("vae", tmp_path / "m")
+    assert workshop.export("vae", tmp_path / "m", unfinished=True)
+
+
+@pytest.mark.parametrize(
+    ("limit", "complaint"),
+    [
+        ("LARGEST_FILE", r"vae/diffusion_pytorch_model.safetensors has .* MiB; a file may have"),
+        ("LARGEST_FOLDER", r"The model would have .* MiB; it may have"),
+    ],
+)
+def test_what_is_too_large_is_refused_and_the_old_stays(
+    copied, tmp_path, accelerator, monkeypatch, limit, complaint
+):
+    workshop, target = Workshop(tiny(), copied(), accelerator()), tmp_path / "m"
+    workshop.export("vae", target)
+    before = {p: p.read_bytes() for p in target.rglob("*") if p.is_file()}
+    monkeypatch.setattr(export, limit, 1000)
+    with pytest.raises(ValueError, match=complaint):
+        workshop.export("vae", target)
+    assert {p: p.read_bytes() for p in target.rglob("*") if p.is_file()} == before
+
+
+def test_weights_that_half_precision_cannot_hold_are_refused(tmp_path):
+    vae = AutoencoderKL(**tiny().vae)
+    with torch.no_grad():
+        vae.decoder.conv_in.bias.fill_(1e6)
+    with pytest.raises(ValueError, match=r"decoder.conv_in.bias is too large for half precision"):
+        export.export_vae(tiny(), {"step": 1}, vae, 1.0, tmp_path / "m")
+
+
+def test_a_perfect_part_is_measured_as_perfect(monkeypatch):
+    """A network that hands pictures through, and one that knows every caption's picture."""
+
+    class Through(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(()))
+
+        def encode(self, pictures):
+            handed = SimpleNamespace(mode=lambda: pictures + 0.02)
+            return SimpleNamespace(latent_dist=handed)
+
+        def decode(self, latents):
+            return SimpleNamespace(sample=latents)
+
+    found = measure.reconstruction(Through(), 64)
+    assert found["psnr"] == pytest.approx(-10 * np.log10(0.02**2 / 4), abs=0.6)  # 40 dB, but for
+    assert found["psnr"] >= found["psnr_worst_twentieth"]  # what was clamped
+
+    def knows(clip, tokenizer, pictures, captions):
+        right = {tuple(p.flatten().tolist()): c for p, c in seen}
+        rows = [right[tuple(p.flatten().tolist())] for p in pictures]
+        return torch.tensor([[float(row == caption) for caption in captions] for row in rows])
+
+    scenes = measure._scenes(0, 6)
+    seen = [(p, s.caption()) for p, s in zip(measure._pictures(scenes, 64), scenes, strict=True)]
+    monkeypatch.setattr(measure, "_logits", knows)
+    assert measure.retrieval(None, None, 64) == {"among_100": 1.0, "hard": 1.0}
+    monkeypatch.setattr(measure, "_logits", lambda *a: -knows(*a))
+    assert measure.retrieval(None, None, 64) == {"among_100": 0.0, "hard": 0.0}
+
+
+def test_samplers_made_from_the_exported_scheduler_do_not_clip_latents(tmp_path):
+    scheduler(POCKET_SD15).save_pretrained(tmp_path)
+    kept = PNDMScheduler.from_pretrained(tmp_path)
+    ddim = DDIMScheduler.from_config(kept.config)
+    assert ddim.config.clip_sample is False
+    assert ddim.config.set_alpha_to_one is False and ddim.config.steps_offset == 1
+    assert ddim.config.beta_schedule == "scaled_linear"
