@@ -11,7 +11,7 @@ PYTEST  := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORK
 NBVAL   := --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test lessons book bench lint format lock clean
+.PHONY: help setup lab test lessons doctor book bench lint format lock clean
 
 help:   ## list what can be made
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 16
@@ -27,6 +27,9 @@ test: setup  ## run everything: unit tests, notebooks, the book; ARGS="-k words"
 
 lessons: setup  ## run the lessons and keep what they show; ARGS=notebooks/02* chooses
 	@$(BIN)/python tools/run_lessons.py $(ARGS)
+
+doctor: setup  ## say what is here, what is not, and what to do about it
+	@$(BIN)/sdlearn doctor
 
 book: setup  ## build the static book into book/_build/html
 	@$(BIN)/sdlearn book $(ARGS)

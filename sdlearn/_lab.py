@@ -1,9 +1,9 @@
 """`sdlearn lab`: bring the lessons to a learner's folder, and open JupyterLab on the first one.
 
-In a checkout the lessons are opened where they are. Anywhere else they are copied first, under one
-promise: what a learner wrote is never overwritten. A small manifest in the folder remembers the
-hash of every file as it was copied; a file that still has that hash is ours to update, any other
-one is the learner's.
+The lessons are copied first, in a checkout too: what a learner tries out must not change what the
+tests compare. (Authors open the lessons themselves: `sdlearn lab notebooks`.) One promise: what a
+learner wrote is never overwritten. A small manifest in the folder remembers the hash of every file
+as it was copied; a file that still has that hash is ours to update, any other is the learner's.
 """
 
 from __future__ import annotations
@@ -128,15 +128,13 @@ def _hash_of(path: Path) -> str | None:
 
 
 def prepare(folder: str | None) -> Path:
-    """Return the folder to open: the checkout's own lessons, or a copy brought up to date."""
+    """Return the folder to open: a copy brought up to date; the lessons themselves if named."""
     source = _resources.notebooks_dir()
     if not _resources.lessons():
         raise LabError(
             f"There are no lessons in {source}. If this is a checkout, it is incomplete; "
             "if sdlearn was installed, install it again: pip install --force-reinstall sdlearn"
         )
-    if folder is None and _resources.checkout():
-        return source
     target = Path(folder or DEFAULT_DIR).expanduser().resolve()
     if target == source.resolve():
         return source

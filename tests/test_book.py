@@ -163,7 +163,7 @@ def test_the_symbols_are_those_of_the_design():
     names = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
     assert names == [
         *("x0", "xt", "x_next", "eps", "v", "x0_hat", "beta", "alpha", "alpha_bar", "sigma"),
-        *("noise_std", "t", "i", "guidance_scale"),
+        *("x_sigma", "noise_std", "t", "flow_time", "i", "guidance_scale"),  # two that it lacks
     ]
 
 

@@ -173,5 +173,18 @@ def test_make_lists_every_target():
         pytest.skip("no make on Windows")
     done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
     listed = {line.split()[1] for line in done.stdout.splitlines() if line.startswith("  make")}
-    targets = {"setup", "lab", "test", "book", "bench", "lint", "format", "lock", "clean", "help"}
+    targets = {
+        "setup",
+        "lab",
+        "test",
+        "lessons",
+        "book",
+        "doctor",
+        "bench",
+        "lint",
+        "format",
+        "lock",
+        "clean",
+        "help",
+    }
     assert listed == targets

@@ -187,15 +187,14 @@ def published(shipped, monkeypatch):
     return shipped
 
 
-def test_a_checkout_is_opened_in_place(published, monkeypatch, tmp_path):
-    monkeypatch.setattr(_resources, "checkout", lambda: tmp_path)
-    assert _lab.prepare(None) == published
+def test_authors_open_the_lessons_themselves_by_naming_them(published):
     assert _lab.prepare(str(published)) == published
     assert not (published / _lab.MANIFEST).exists()
 
 
-def test_an_installed_package_copies_to_a_folder_here(published, monkeypatch, tmp_path):
-    monkeypatch.setattr(_resources, "checkout", lambda: None)
+@pytest.mark.parametrize("in_a_checkout", [True, False])
+def test_a_learner_gets_a_copy_here(published, monkeypatch, tmp_path, in_a_checkout):
+    monkeypatch.setattr(_resources, "checkout", lambda: tmp_path if in_a_checkout else None)
     monkeypatch.chdir(tmp_path)
     assert _lab.prepare(None) == tmp_path / "sdlearn-lessons"
     assert files(tmp_path / "sdlearn-lessons")[LESSON] == "one"

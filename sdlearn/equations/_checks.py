@@ -60,7 +60,7 @@ def coefficient(
 
     A single number comes back as a float (arithmetic on it is exact in float64 and costs
     nothing); one number per sample, shape ``[batch]``, comes back as ``[batch, 1, 1, ...]`` in
-    the sample's dtype.
+    the sample's dtype. That takes float32 or more: in half precision ``1 - alpha_bar`` is lost.
 
     Args:
         name: The argument's name, for the message.
@@ -71,6 +71,8 @@ def coefficient(
         open_low: Whether `low` itself is forbidden.
         why: A sentence for the message: what goes wrong at `low`.
     """
+    if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0:
+        value = value.item()
     if isinstance(value, Tensor):
         if value.dtype == torch.bool or value.is_complex():
             raise TypeError(f"{name} must be a real number, got a tensor of dtype {value.dtype}.")
@@ -111,7 +113,10 @@ def alpha_bar(
     value: object, against: Tensor, name: str = "alpha_bar", *, positive: bool = False
 ) -> Coefficient:
     """Return an alpha_bar: a number in [0, 1], or in (0, 1] where a formula divides by it."""
-    why = "At 0 nothing of the picture is left, so eps can't tell x0: predict v or x0 instead."
+    why = (
+        "At 0 nothing of the picture is left: eps can't tell x0, and sigma is infinite. Begin a "
+        "little later, or let the network predict v or x0 and step with DDIM."
+    )
     return coefficient(
         name, value, against, low=0.0, high=1.0, open_low=positive, why=why if positive else ""
     )
@@ -120,6 +125,17 @@ def alpha_bar(
 def sigma(value: object, against: Tensor, name: str = "sigma") -> Coefficient:
     """Return a sigma: a number that is 0 or above."""
     return coefficient(name, value, against, low=0.0)
+
+
+def places(name: str, value: object) -> Tensor:
+    """Return `value`, one number or many, as a float64 tensor: places on an axis."""
+    if isinstance(value, Tensor):
+        real = value.dtype != torch.bool and not value.is_complex()
+    else:
+        real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not real:
+        raise TypeError(f"{name} must be a number or a tensor, got {type(value).__name__}.")
+    return torch.as_tensor(value, dtype=torch.float64)
 
 
 def whole(name: str, value: object, *, low: int = 1, high: int | None = None) -> int:
@@ -215,6 +231,11 @@ def _check_range(
 def _expand(name: str, value: Tensor, against: Tensor | None) -> Tensor:
     if against is None:
         return value
+    if against.dtype.itemsize < 4:
+        raise TypeError(
+            f"{name} holds a number for each sample, and the samples are {against.dtype}, in "
+            "which 1 - alpha_bar is rounded away. Use .float() on the samples, or one number."
+        )
     value = value.to(device=against.device, dtype=against.dtype)
     fits = value.ndim <= against.ndim and all(
         ours in (1, theirs) for ours, theirs in zip(value.shape, against.shape, strict=False)

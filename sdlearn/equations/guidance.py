@@ -64,6 +64,8 @@ def rescale_guidance(eps: Tensor, eps_cond: Tensor, rescale: float) -> Tensor:
     rescale = _checks.number("rescale", rescale, low=0.0, high=1.0)
     if eps.ndim < 2:
         raise ValueError(f"eps must be a batch, [batch, ...], got {tuple(eps.shape)}.")
+    if eps[0:1].numel() < 2:
+        raise ValueError("eps must hold at least 2 numbers a sample: one number has no contrast.")
     dims = tuple(range(1, eps.ndim))  # contrast is measured picture by picture
     std_cond, std = eps_cond.std(dims, keepdim=True), eps.std(dims, keepdim=True)
     restored = eps * (std_cond / std)  # 2305.08891, eq. 15

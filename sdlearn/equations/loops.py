@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sdlearn.equations import noising, predictions, samplers
+from sdlearn.equations import noising, predictions, samplers, schedules
 from sdlearn.equations.schedules import SamplingSchedule
 
 Predict = Callable[[Tensor, float, float], Tensor]
@@ -48,12 +48,12 @@ class Step:
     @property
     def sigma(self) -> float:
         """Noise per unit of picture at the beginning of the step."""
-        return ((1 - self.alpha_bar) / self.alpha_bar) ** 0.5
+        return schedules.sigma_from_alpha_bar(self.alpha_bar)
 
     @property
     def sigma_next(self) -> float:
         """Noise per unit of picture at its end."""
-        return ((1 - self.alpha_bar_next) / self.alpha_bar_next) ** 0.5
+        return schedules.sigma_from_alpha_bar(self.alpha_bar_next)
 
 
 @dataclass
@@ -92,7 +92,7 @@ class Run:
 
     def t_at(self, sigma: float) -> float:
         """The timestep of a noise level between two stations."""
-        return float(self.schedule.noise_schedule.t_at(torch.tensor(sigma, dtype=torch.float64)))
+        return float(self.schedule.noise_schedule.t_at(sigma))
 
 
 def ddpm(run: Run, xt: Tensor, variance: str = "small") -> Iterator[Step]:
@@ -188,7 +188,7 @@ def plms(run: Run, xt: Tensor) -> Iterator[Step]:
     history: tuple = ()
     for i, t, now, nxt in run:
         answer = run.predict(xt, t, now)
-        blend, history = samplers.plms_blend(answer, history)  # as the network said it: eps or v
+        blend, history = samplers.plms_blend(answer, history)  # raw, as the network said it
         calls = 1
         if i == 0 and len(run.schedule) > 1:  # nothing to blend yet: look ahead, take the mean
             _, eps = run.halves(xt, blend, now)
@@ -243,7 +243,7 @@ def lcm(run: Run, xt: Tensor, timestep_scaling: float = 10.0) -> Iterator[Step]:
 
 
 def _sigma(alpha_bar: float) -> float:
-    return ((1 - alpha_bar) / alpha_bar) ** 0.5
+    return schedules.sigma_from_alpha_bar(alpha_bar)
 
 
 def _up(xt: Tensor, alpha_bar: float) -> Tensor:

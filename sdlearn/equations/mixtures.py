@@ -76,6 +76,8 @@ class Mixture:
     def label(self, label: int | str) -> int:
         """The number of a label that may be given by name."""
         if isinstance(label, str):
+            if not self.names:
+                raise ValueError(f"label must be a number: these groups have no names ({label!r}).")
             return self.names.index(_checks.choice("label", label, self.names))
         if isinstance(label, bool) or not isinstance(label, int):
             raise TypeError(f"label must be a name or a whole number, got {label!r}.")
@@ -133,7 +135,7 @@ class Mixture:
         joint, _, _ = self._components(xt, alpha_bar)
         share = torch.softmax(joint, -1)
         groups = share.new_zeros(*share.shape[:-1], int(self.labels.max()) + 1)
-        return groups.index_add(-1, self.labels, share)
+        return groups.index_add(-1, self.labels.to(share.device), share)
 
     def classifier_gradient(self, xt: Tensor, alpha_bar: Coefficient, label: int | str) -> Tensor:
         """The gradient of log p(label | xt): Bayes' rule says it is a difference of scores."""

@@ -29,6 +29,7 @@ class Sampler:
             if it draws noise, where no single path is being followed. (LMS falls a little more
             slowly: its first steps have no history to look back on.)
         draws: Whether it draws fresh noise on the way.
+        takes_x0: Whether its step is built from the picture's estimate, which may be clipped.
         options: What `trajectory` may be given for it.
         tool_names: What common tools call it.
         paper: Where it comes from.
@@ -37,26 +38,29 @@ class Sampler:
     loop: Callable[..., Iterator[Step]]
     order: int | None
     draws: bool
+    takes_x0: bool
     options: tuple[str, ...]
     tool_names: tuple[str, ...]
     paper: str
 
 
 SAMPLERS = {
-    "ddpm": Sampler(loops.ddpm, None, True, ("variance",), ("DDPM",), "2006.11239"),
-    "ddim": Sampler(loops.ddim, 1, False, ("eta",), ("DDIM",), "2010.02502"),
-    "euler": Sampler(loops.euler, 1, False, (), ("Euler",), "2206.00364"),
+    "ddpm": Sampler(loops.ddpm, None, True, True, ("variance",), ("DDPM",), "2006.11239"),
+    "ddim": Sampler(loops.ddim, 1, False, True, ("eta",), ("DDIM",), "2010.02502"),
+    "euler": Sampler(loops.euler, 1, False, False, (), ("Euler",), "2206.00364"),
     "euler_ancestral": Sampler(
-        loops.euler_ancestral, None, True, ("eta",), ("Euler a",), "2011.13456"
+        loops.euler_ancestral, None, True, False, ("eta",), ("Euler a",), "2011.13456"
     ),
-    "heun": Sampler(loops.heun, 2, False, (), ("Heun",), "2206.00364"),
-    "dpm2": Sampler(loops.dpm2, 2, False, (), ("DPM2",), "2206.00927"),
-    "lms": Sampler(loops.lms, 4, False, ("order",), ("LMS",), "2206.00364"),
-    "plms": Sampler(loops.plms, 2, False, (), ("PLMS", "PNDM"), "2202.09778"),
-    "dpmpp_2m": Sampler(loops.dpmpp_2m, 2, False, (), ("DPM++ 2M",), "2211.01095"),
-    "dpmpp_2m_sde": Sampler(loops.dpmpp_2m_sde, None, True, (), ("DPM++ 2M SDE",), "2211.01095"),
-    "unipc": Sampler(loops.unipc, 3, False, ("order",), ("UniPC",), "2302.04867"),
-    "lcm": Sampler(loops.lcm, None, True, ("timestep_scaling",), ("LCM",), "2310.04378"),
+    "heun": Sampler(loops.heun, 2, False, False, (), ("Heun",), "2206.00364"),
+    "dpm2": Sampler(loops.dpm2, 2, False, False, (), ("DPM2",), "2206.00927"),
+    "lms": Sampler(loops.lms, 4, False, False, ("order",), ("LMS",), "2206.00364"),
+    "plms": Sampler(loops.plms, 2, False, False, (), ("PLMS", "PNDM"), "2202.09778"),
+    "dpmpp_2m": Sampler(loops.dpmpp_2m, 2, False, True, (), ("DPM++ 2M",), "2211.01095"),
+    "dpmpp_2m_sde": Sampler(
+        loops.dpmpp_2m_sde, None, True, True, (), ("DPM++ 2M SDE",), "2211.01095"
+    ),
+    "unipc": Sampler(loops.unipc, 3, False, True, ("order",), ("UniPC",), "2302.04867"),
+    "lcm": Sampler(loops.lcm, None, True, True, ("timestep_scaling",), ("LCM",), "2310.04378"),
 }
 
 
@@ -78,8 +82,10 @@ def trajectory(
         xt: The noise to begin with, any shape.
         schedule: The stations, for example ``NoiseSchedule.scaled_linear().spaced(25)``.
         sampler: A name of `SAMPLERS`.
-        kind: What `predict` answers: ``eps``, ``x0``, ``v``, ``score`` or ``flow``.
-        clip: Cut the picture's estimate off at this value; None leaves it.
+        kind: What `predict` answers: ``eps``, ``x0``, ``v``, ``score`` or ``flow``. (PLMS blends
+            answers as they are, as diffusers does: it takes ``eps`` and ``v`` alone.)
+        clip: Cut the picture's estimate off at this value; None leaves it. Only for samplers
+            whose step is built from that estimate (`Sampler.takes_x0`).
         generator: Where fresh noise comes from, for samplers that draw it.
         **options: The sampler's own settings, such as ``eta`` for DDIM.
     """
@@ -91,7 +97,18 @@ def trajectory(
     _checks.sample("xt", xt)
     if clip is not None:
         _checks.number("clip", clip, low=0.0, open_low=True)
+        if not row.takes_x0:
+            able = ", ".join(name for name, other in SAMPLERS.items() if other.takes_x0)
+            raise ValueError(
+                f"clip has no hold on {sampler!r}: its step is built from eps, not from the "
+                f"picture's estimate. Use one of {able}, or leave clip=None."
+            )
     _checks.choice("kind", kind, predictions.PREDICTIONS)
+    if sampler == "plms" and kind not in ("eps", "v"):
+        raise ValueError(
+            f"kind={kind!r} can't be blended over noise levels as 'plms' does. Convert the answer "
+            "in predict: predictions.convert(xt, answer, alpha_bar, source=..., target='eps')."
+        )
     if not isinstance(schedule, SamplingSchedule):
         raise TypeError(
             f"schedule must be a SamplingSchedule, got {type(schedule).__name__}. Make one with "

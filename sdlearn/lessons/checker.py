@@ -68,7 +68,7 @@ def _judge(exercise: Exercise, answer: object, tries: int) -> tuple[str, str, st
         kind = type(answer).__name__
         return "unusable", f"This exercise wants a function; a {kind} came. Pass it by name.", None
     probes = exercise.probes()
-    expected = [_flat(exercise.expected(*_fresh(probe))) for probe in probes]
+    expected = _made(exercise.expected, probes)
     try:
         given = [_answer(exercise, answer, probe) for probe in probes]
     except _Unusable as problem:
@@ -76,13 +76,19 @@ def _judge(exercise: Exercise, answer: object, tries: int) -> tuple[str, str, st
     trouble = _shape_trouble(given, expected)
     if trouble:
         return "unusable", trouble, None
-    if _same(given, expected, exercise.tolerance):
+    if _distance(given, expected) <= exercise.tolerance:
         return "right", exercise.praise, None
-    for mistake in exercise.mistakes:
-        wrong = [_flat(mistake.answer(*_fresh(probe))) for probe in probes]
-        if _same(given, wrong, exercise.tolerance):
-            return "mistake", mistake.hint if tries == 1 else mistake.stronger, mistake.name
+    found = [
+        (_distance(given, _made(mistake.answer, probes)), mistake) for mistake in exercise.mistakes
+    ]
+    distance, mistake = min(found, key=lambda pair: pair[0])  # two may lie close together
+    if distance <= exercise.tolerance:
+        return "mistake", mistake.hint if tries == 1 else mistake.stronger, mistake.name
     return "wrong", exercise.nudge if tries == 1 else exercise.stronger_nudge, None
+
+
+def _made(function: Callable[..., Any], probes: list[tuple[Any, ...]]) -> list[list[Tensor]]:
+    return [_flat(function(*_fresh(probe))) for probe in probes]
 
 
 class _Unusable(Exception):
@@ -112,7 +118,7 @@ def _call(function: Callable[..., Any], probe: tuple[Any, ...]) -> Any:
         return function(*_fresh(probe))
     except NotImplementedError:
         return None
-    except Exception as error:  # a learner's function may raise anything at all
+    except (Exception, SystemExit) as error:  # a learner's function may raise anything at all
         raise _Unusable(
             f"Your function stopped with {type(error).__name__}: {error}. "
             f"It was called with {len(probe)} arguments, as the exercise says."
@@ -129,9 +135,9 @@ def _is_blank(answer: object) -> bool:
 
 
 def _flat(answer: object) -> list[Tensor]:
-    parts = answer if isinstance(answer, (tuple, list)) and answer else [answer]
-    if isinstance(answer, list) and all(isinstance(part, (int, float)) for part in answer):
-        parts = [answer]
+    parts = answer if isinstance(answer, tuple) and answer else [answer]
+    if isinstance(answer, list) and answer and isinstance(answer[0], Tensor):
+        parts = [torch.stack(answer)]  # a list of numbers, each a tensor
     if any(isinstance(part, (str, bytes, bool)) for part in parts):
         raise TypeError("text is no number")
     return [torch.as_tensor(part).detach().double() for part in parts]
@@ -143,10 +149,10 @@ def _shape_trouble(given: list[list[Tensor]], expected: list[list[Tensor]]) -> s
             return f"The answer must have {len(theirs)} parts; {len(ours)} came."
         for mine, wanted in zip(ours, theirs, strict=True):
             if mine.shape != wanted.shape:
-                return (
-                    f"The answer has the shape {tuple(mine.shape)}, and {tuple(wanted.shape)} is "
-                    "wanted. Print the shapes inside your function."
-                )
+                said = f"The answer has the shape {tuple(mine.shape)}, and "
+                if not wanted.ndim:
+                    return said + "one single number is wanted."
+                return said + f"{tuple(wanted.shape)} is wanted. Print the shapes on the way."
             if not bool(torch.isfinite(mine).all()):
                 return (
                     "The answer holds NaN or infinity. Look for a division by zero, or for the "
@@ -155,12 +161,13 @@ def _shape_trouble(given: list[list[Tensor]], expected: list[list[Tensor]]) -> s
     return ""
 
 
-def _same(given: list[list[Tensor]], wanted: list[list[Tensor]], tolerance: float) -> bool:
+def _distance(given: list[list[Tensor]], wanted: list[list[Tensor]]) -> float:
+    """The largest difference, relative to the size of what is wanted; infinite for other shapes."""
+    largest = 0.0
     for ours, theirs in zip(given, wanted, strict=True):
         for mine, other in zip(ours, theirs, strict=True):
             if mine.shape != other.shape:
-                return False
+                return float("inf")
             scale = max(float(other.abs().max()), 1e-12)
-            if float((mine - other).abs().max()) > tolerance * scale:
-                return False
-    return True
+            largest = max(largest, float((mine - other).abs().max()) / scale)
+    return largest

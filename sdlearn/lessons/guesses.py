@@ -67,21 +67,25 @@ class Revealed:
     def said(self) -> str:
         """How the guess went, in a few words."""
         if self.chosen is None:
-            return "You made no guess this time."
+            return ""
         if self.chosen == self.truth:
             return f"You said “{self.chosen}”, and so it is."
         return f"You said “{self.chosen}”. It came out differently."
 
     def __repr__(self) -> str:
         """Both as text."""
-        return f"Measured: {self.truth}. {self.because} {self.said}".replace("  ", " ")
+        return f"Measured: {self.truth}. {self.because} {self.said}".strip()
 
     def _repr_html_(self) -> str:
+        # Who has guessed sees the answer at once; who hasn't (a lesson as published, a page of the
+        # book) unfolds it.
+        unfolded = " open" if self.chosen is not None else ""
         return (
-            '<div class="sd-guess" role="status" style="border-left:4px solid #005A8C;'
-            'padding:.5em 1em;margin:.5em 0;max-width:46em">'
+            '<details class="sd-guess" style="border-left:4px solid #005A8C;'
+            f'padding:.5em 1em;margin:.5em 0;max-width:46em"{unfolded}>'
+            "<summary>What was measured (decide first)</summary>"
             f"<strong>Measured: {html.escape(self.truth)}.</strong> {html.escape(self.because)}"
-            f"<br>{html.escape(self.said)}</div>"
+            f"<br>{html.escape(self.said)}</details>"
         )
 
 

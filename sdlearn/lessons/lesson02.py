@@ -12,7 +12,8 @@ from sdlearn.lessons.exercises import Exercise, Mistake
 def _noising_probes() -> list[tuple]:
     generator = torch.Generator().manual_seed(2)
     x0, eps = torch.randn(2, 3, 4, 4, generator=generator, dtype=torch.float64)
-    return [(x0, eps, alpha_bar) for alpha_bar in (0.9, 0.5, 0.13)]
+    levels = torch.tensor([0.9, 0.5, 0.13], dtype=torch.float64)
+    return [(x0, eps, alpha_bar) for alpha_bar in levels]  # 0-d: math.sqrt and .sqrt() both work
 
 
 ADD_NOISE = Exercise(
@@ -45,7 +46,8 @@ ADD_NOISE = Exercise(
             "picture and noise swapped",
             "At alpha_bar = 0.9 nine tenths of the variance should be the picture's. Whose are "
             "they in your function?",
-            "Your two factors are the right ones, but each stands before the wrong tensor.",
+            "Which of the two factors should be near 1 at the beginning, when hardly any noise has "
+            "come in? Print yours at alpha_bar = 0.9.",
             lambda x0, eps, alpha_bar: (1 - alpha_bar) ** 0.5 * x0 + alpha_bar**0.5 * eps,
         ),
         Mistake(
@@ -61,6 +63,24 @@ ADD_NOISE = Exercise(
             "still be there.",
             "Both terms carry a factor. Which one of yours has none?",
             lambda x0, eps, alpha_bar: x0 + (1 - alpha_bar) ** 0.5 * eps,
+        ),
+        Mistake(
+            "root on the picture only",
+            "The picture's factor is right. The noise's is still a variance.",
+            "Square your two factors and add them up, at alpha_bar = 0.5: do they make 1?",
+            lambda x0, eps, alpha_bar: alpha_bar**0.5 * x0 + (1 - alpha_bar) * eps,
+        ),
+        Mistake(
+            "root on the noise only",
+            "The noise's factor is right. The picture's is still a variance.",
+            "Square your two factors and add them up, at alpha_bar = 0.5: do they make 1?",
+            lambda x0, eps, alpha_bar: alpha_bar * x0 + (1 - alpha_bar) ** 0.5 * eps,
+        ),
+        Mistake(
+            "noise taken away",
+            "You subtract the noise. That makes a noisy picture too, but not the one asked for.",
+            "Forward means: noise comes in. Which sign does that have?",
+            lambda x0, eps, alpha_bar: alpha_bar**0.5 * x0 - (1 - alpha_bar) ** 0.5 * eps,
         ),
         Mistake(
             "root of the wrong thing",
@@ -93,8 +113,8 @@ ALPHA_BARS = Exercise(
         "share of that after the second? Then see what your function says."
     ),
     stronger_nudge=(
-        "Each step keeps a share of what was there. Shares of shares multiply. torch has a "
-        "function for running products."
+        "Each step keeps a share of what was there, and the next step a share of that. Write the "
+        "first three numbers of betas = [0.1, 0.2, 0.5] on paper, and look for the pattern."
     ),
     mistakes=(
         Mistake(
@@ -120,10 +140,16 @@ ALPHA_BARS = Exercise(
         ),
         Mistake(
             "schedule reversed",
-            "Your first step is the training's last: the picture is gone at once.",
+            "Your first step is the training's last: the biggest bite comes first.",
             "Look at the order of betas: betas[0] is the smallest, for the least noisy step. Do "
             "you flip it somewhere?",
             lambda betas: torch.cumprod(1 - betas.flip(0), 0),
+        ),
+        Mistake(
+            "root too early",
+            "You give the picture's factor. Asked is its share of the variance.",
+            "The square root comes later, in the formula of exercise 2.1. What is under it?",
+            lambda betas: torch.cumprod(1 - betas, 0).sqrt(),
         ),
         Mistake(
             "off by one",
@@ -135,111 +161,126 @@ ALPHA_BARS = Exercise(
 )
 
 
-def _crossing(alpha_bars: Tensor, level: float) -> int:
-    return int((alpha_bars < level).nonzero()[0])
+def _first_below(values: Tensor, level: float) -> int:
+    return int((values < level).nonzero()[0])
 
 
 def _sd() -> schedules.NoiseSchedule:
     return schedules.NoiseSchedule.scaled_linear()
 
 
-HALF_TIME = Exercise(
+TEN_TO_ONE = Exercise(
     id="2.3",
     task=(
-        "Find the first timestep t at which Stable Diffusion's schedule (scaled-linear) leaves "
-        "more noise than picture: SNR below 1."
+        "Find the first timestep t at which Stable Diffusion's schedule (scaled-linear) holds more "
+        "than ten times as much noise as picture: SNR below 0.1."
     ),
     kind="number",
-    expected=lambda: _crossing(_sd().alpha_bars, 0.5),
+    expected=lambda: _first_below(_sd().snr, 0.1),
     tolerance=1e-9,
-    praise="Well before the middle: most of the 1000 timesteps hold more noise than picture.",
+    praise="From there on, a quarter of all timesteps shows the network hardly more than noise.",
     nudge=(
-        "SNR is the picture's variance over the noise's. Say in words what SNR = 1 means for "
-        "alpha_bar, then search the schedule's alpha_bars for it."
+        "SNR is the picture's variance over the noise's. Search the schedule for the first "
+        "timestep at which it falls below 0.1."
     ),
     stronger_nudge=(
         "The schedule knows its own snr for every timestep. Plot it, find roughly where it passes "
-        "1, then look there closely. Timesteps count from 0."
+        "0.1, then look there closely. Timesteps count from 0."
     ),
     mistakes=(
         Mistake(
-            "half of the steps",
-            "500 is half of the steps, but the schedule doesn't take the same from each.",
-            "Look at snr[500]: is it 1?",
-            lambda: 500,
+            "alpha_bar instead of SNR",
+            "You looked for alpha_bar below 0.1. SNR divides it by what is left for the noise.",
+            "At alpha_bar = 0.1 the noise has 0.9 of the variance. Is the ratio below 0.1 there?",
+            lambda: _first_below(_sd().alpha_bars, 0.1),
         ),
         Mistake(
             "another schedule",
-            "That is where DDPM's linear schedule crosses. Stable Diffusion uses another one.",
+            "That is where DDPM's linear schedule gets there. Stable Diffusion uses another one.",
             "Which of the three schedules of this lesson is Stable Diffusion's? Its name is in "
             "the exercise.",
-            lambda: _crossing(schedules.NoiseSchedule.linear().alpha_bars, 0.5),
+            lambda: _first_below(schedules.NoiseSchedule.linear().snr, 0.1),
         ),
         Mistake(
             "schedule reversed",
             "You count from the noisy end. t = 0 is the cleanest.",
             "Did a flip or a 999 minus something creep in?",
-            lambda: 999 - _crossing(_sd().alpha_bars, 0.5),
+            lambda: 999 - _first_below(_sd().snr, 0.1),
         ),
         Mistake(
-            "factor instead of variance",
-            "You compare sqrt(alpha_bar) with 0.5. The ratio is one of variances, not of factors.",
-            "Write SNR with alpha_bar alone: picture's variance over noise's. Set it to 1.",
-            lambda: _crossing(_sd().alpha_bars.sqrt(), 0.5),
+            "factors instead of variances",
+            "You compared the two factors. SNR compares variances: squares of factors.",
+            "A tenth of the variance is about a third of the factor. Which of the two is asked?",
+            lambda: _first_below(_sd().snr.sqrt(), 0.1),
         ),
         Mistake(
             "last step before",
-            "That is the last timestep with more picture than noise. The next one is asked for.",
-            "Look at the SNR of your timestep: it is still above 1.",
-            lambda: _crossing(_sd().alpha_bars, 0.5) - 1,
+            "At that timestep SNR is still above 0.1. The next one is asked for.",
+            "Print snr at your timestep and at the one after it.",
+            lambda: _first_below(_sd().snr, 0.1) - 1,
         ),
     ),
 )
 
+GREY, LATE = 0.5, 900
+
 LEFTOVER = Exercise(
     id="2.4",
     task=(
-        "A white picture (every value 1) is noised to the last timestep of Stable Diffusion's "
-        "schedule. What is the mean of the noisy picture, on average over the noise?"
+        f"Every value of a grey card is {GREY}. It is noised to timestep {LATE} of Stable "
+        "Diffusion's schedule. What is the mean of the noisy card, on average over the noise? "
+        "Three decimals will do."
     ),
     kind="number",
-    expected=lambda: float(_sd().alpha_bars[-1].sqrt()),
-    tolerance=0.01,
+    expected=lambda: GREY * float(_sd().alpha_bars[LATE].sqrt()),
+    tolerance=0.012,
     praise=(
-        "Small, but the mean over a whole picture is measured so precisely that the network can "
-        "read the brightness off “pure noise”. That is the leak."
+        "Small, but the mean of a whole picture is known so precisely that a network can read the "
+        "brightness off what looks like pure noise. That is the leak."
     ),
-    nudge="The noise is 0 on average. What factor is left before the picture at t = 999?",
+    nudge=f"The noise is 0 on average. What factor stands before the picture at t = {LATE}?",
     stronger_nudge=(
-        "Only one of the formula's two terms has a mean. Its factor at the last timestep is the "
-        "answer; your function of exercise 2.1 can tell it, if you feed it well."
+        "Only one of the formula's two terms has a mean. Your function of exercise 2.1 can tell "
+        "it, if you feed it well."
     ),
     mistakes=(
         Mistake(
             "square root forgotten",
-            "That is how much *variance* is left of the picture. The question is about its mean.",
+            "You multiplied by the share of the *variance*. The question is about the mean.",
             "Which factor stands before x0 in the formula of exercise 2.1?",
-            lambda: float(_sd().alpha_bars[-1]),
+            lambda: GREY * float(_sd().alpha_bars[LATE]),
         ),
         Mistake(
             "nothing is left",
             "So one would hope; this schedule doesn't get there.",
-            "Print alpha_bars[-1]: is it 0?",
+            f"Print alpha_bars[{LATE}]: is it 0?",
             lambda: 0.0,
         ),
         Mistake(
+            "nothing has faded",
+            "That is the card as it was. Noise doesn't only come on top: the picture shrinks.",
+            "Which factor stands before x0 in the formula?",
+            lambda: GREY,
+        ),
+        Mistake(
+            "a white card",
+            "That is the mean of a white card, whose values are 1.",
+            f"Look at the card again: every value is {GREY}.",
+            lambda: float(_sd().alpha_bars[LATE].sqrt()),
+        ),
+        Mistake(
             "another schedule",
-            "That is DDPM's linear schedule. Stable Diffusion's leaves much more.",
+            "That is DDPM's linear schedule. Stable Diffusion's leaves more.",
             "Use NoiseSchedule.scaled_linear().",
-            lambda: float(schedules.NoiseSchedule.linear().alpha_bars[-1].sqrt()),
+            lambda: GREY * float(schedules.NoiseSchedule.linear().alpha_bars[LATE].sqrt()),
         ),
         Mistake(
             "the noise's factor",
             "That factor stands before the noise, which is 0 on average.",
             "Which of the formula's two terms has a mean that isn't 0?",
-            lambda: float((1 - _sd().alpha_bars[-1]).sqrt()),
+            lambda: GREY * float((1 - _sd().alpha_bars[LATE]).sqrt()),
         ),
     ),
 )
 
-EXERCISES = (ADD_NOISE, ALPHA_BARS, HALF_TIME, LEFTOVER)
+EXERCISES = (ADD_NOISE, ALPHA_BARS, TEN_TO_ONE, LEFTOVER)

@@ -167,6 +167,10 @@ def clouds(
     from matplotlib.figure import Figure as MatplotlibFigure
 
     labels = np.asarray(labels)
+    if not len(points):
+        raise ValueError("points must hold at least one panel.")
+    if titles and len(titles) != len(points):
+        raise ValueError(f"titles must hold {len(points)} titles, got {len(titles)}.")
     with style.house():
         side = style.WIDTH / len(points)
         drawing = MatplotlibFigure(figsize=(style.WIDTH, side + 0.75), layout="constrained")

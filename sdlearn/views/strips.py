@@ -88,7 +88,15 @@ def as_array(picture: object) -> np.ndarray:
     """A picture as an array that matplotlib can show: [height, width(, 3)], from 0 to 1."""
     if hasattr(picture, "convert"):  # Pillow
         return np.asarray(picture.convert("RGB"), dtype=np.float32) / 255
-    values = np.asarray(picture, dtype=np.float32)
+    if hasattr(picture, "detach"):  # a tensor, perhaps on a GPU, perhaps in half precision
+        picture = picture.detach().cpu().float()
+    values = np.asarray(picture)
+    if values.dtype.kind in "iub":
+        raise ValueError(
+            f"a picture's numbers must be fractions from -1 to 1, got {values.dtype}. Scale 0..255 "
+            "by picture / 127.5 - 1, or pass a Pillow picture."
+        )
+    values = values.astype(np.float32)
     if values.ndim == 3 and values.shape[0] == 3:
         values = values.transpose(1, 2, 0)
     if values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[-1] != 3):

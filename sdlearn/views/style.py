@@ -1,8 +1,7 @@
 """The house style, set in one place: fonts, lines, and colours that everybody tells apart.
 
 The colours are those of Okabe and Ito, but for their pale purple, which red-blind readers take
-for sky blue: a wine red stands in its place (a test simulates it). A meaning keeps its colour
-through the course: the picture is blue, the noise is vermilion.
+for sky blue: a wine red stands in its place (a test simulates it).
 """
 
 from __future__ import annotations
@@ -23,9 +22,6 @@ RULE = "#D9DDE4"
 
 CYCLE = (BLUE, VERMILION, GREEN, WINE, ORANGE, SKY)
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
-
-PICTURE = BLUE
-NOISE = VERMILION
 
 DENSITY_MAP = "viridis"
 WIDTH = 8.0

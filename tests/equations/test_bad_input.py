@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 
@@ -324,7 +325,32 @@ WRONG: dict[str, tuple[str, Callable[[], object]]] = {
     "sigmas are a list": ("sigmas", lambda: PLAN.noise_schedule.from_sigmas([2.0, 1.0])),
     "t beyond the training": ("t", lambda: PLAN.noise_schedule.sigma_at(each(1000))),
     "t NaN": ("t", lambda: PLAN.noise_schedule.sigma_at(each(NAN))),
-    "t holds integers": ("t", lambda: PLAN.noise_schedule.sigma_at(torch.tensor([5]))),
+    "t is text": ("t", lambda: PLAN.noise_schedule.sigma_at("noon")),
+    "sigma is a bool": ("sigma", lambda: PLAN.noise_schedule.t_at(True)),
+    "betas of integers": ("dtype", lambda: schedules.linear_betas(dtype=torch.int64)),
+    "each its own level in half precision": (
+        "alpha_bar",
+        lambda: noising.add_noise(torch.zeros(2, 3).half(), torch.zeros(2, 3).half(), each(0.5)),
+    ),
+    "clip where no picture is used": (
+        "clip",
+        lambda: trajectories.trajectory(lambda x, t, a: x, X, PLAN, "euler", clip=1.0),
+    ),
+    "a score blended over levels": (
+        "kind",
+        lambda: trajectories.trajectory(lambda x, t, a: x, X, PLAN, "plms", kind="score"),
+    ),
+    "sigma of a schedule that ends in nothing": (
+        "sigma",
+        lambda: PLAN.noise_schedule.with_zero_terminal_snr().spaced(
+            7, sigmas="karras", spacing="trailing"
+        ),
+    ),
+    "one number a sample has no contrast": (
+        "eps",
+        lambda: guidance.rescale_guidance(torch.zeros(3, 1), torch.zeros(3, 1), 0.7),
+    ),
+    "a name where groups have none": ("label", lambda: mixtures.ring().given("cats")),
     "sigma negative to t": ("sigma", lambda: PLAN.noise_schedule.t_at(each(-1))),
     "sigma_min 0": ("sigma_min", lambda: schedules.karras_sigmas(5, 0, 10)),
     "sigma_max below sigma_min": ("sigma_max", lambda: schedules.exponential_sigmas(5, 10, 1)),
@@ -448,6 +474,10 @@ def test_mistakes_are_found_before_the_network_is_asked(sampler: str) -> None:
 
 # Calls at the edge of what is allowed.
 RIGHT: dict[str, Callable[[], object]] = {
+    "t as a plain number": lambda: PLAN.noise_schedule.sigma_at(5),
+    "t as whole numbers": lambda: PLAN.noise_schedule.sigma_at(torch.tensor([5, 7])),
+    "a numpy number": lambda: noising.add_noise(X, X, np.float32(0.5)),
+    "a numpy 0-d array": lambda: noising.add_noise(X, X, np.array(0.5)),
     "alpha_bar 0": lambda: noising.add_noise(X, X, 0),
     "alpha_bar 1": lambda: noising.add_noise(X, X, 1),
     "alpha_bar a whole 0-d tensor": lambda: noising.add_noise(X, X, torch.tensor(1)),

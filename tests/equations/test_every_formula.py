@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import pytest
 import torch
@@ -209,3 +210,29 @@ def test_records_say_what_happened(sampler: str) -> None:
     assert steps[-1].sigma_next == 0
     assert sum(step.calls for step in steps) == len(asked)
     assert (0.0, 1.0) not in asked  # never asked about a clean sample
+
+
+@pytest.mark.parametrize("sampler", [n for n, row in trajectories.SAMPLERS.items() if row.takes_x0])
+def test_a_clipped_estimate_reaches_the_picture(sampler: str) -> None:
+    """Clipped at 0.5, a run must end inside 0.5, where the same run unclipped does not."""
+    plan, mixture = NoiseSchedule.scaled_linear().spaced(12), mixtures.three_groups()
+
+    def end(clip: float | None) -> Tensor:
+        *_, last = trajectories.trajectory(
+            lambda xt, t, alpha_bar: mixture.eps(xt, alpha_bar),
+            normal(5, (32, 2)),
+            plan,
+            sampler,
+            clip=clip,
+            generator=torch.Generator().manual_seed(0),
+        )
+        return last.x_next
+
+    assert end(None).abs().max() > 0.8
+    assert end(0.5).abs().max() <= 0.5 + 1e-6
+
+
+def test_the_table_of_samplers_is_of_one_piece() -> None:
+    for name, row in trajectories.SAMPLERS.items():
+        assert (row.order is None) == row.draws, name
+        assert re.fullmatch(r"\d{4}\.\d{5}", row.paper) and row.tool_names

@@ -12,11 +12,13 @@ def test_a_guess_shows_itself_as_text_html_and_widget():
 
 def test_the_choice_made_in_the_widget_is_the_one_revealed():
     guess = predict("?", ("a", "b"))
-    assert "no guess" in guess.reveal("a").said
+    unasked = guess.reveal("a")
+    assert unasked.said == "" and "<details" in unasked._repr_html_()
+    assert " open>" not in unasked._repr_html_()
     _, buttons = guess._choice.widget().children
     buttons.value = "b"
     assert guess.chosen == "b"
-    assert "so it is" in guess.reveal("b").said
+    assert "so it is" in guess.reveal("b").said and " open>" in guess.reveal("b")._repr_html_()
     assert "differently" in guess.reveal("a").said
 
 

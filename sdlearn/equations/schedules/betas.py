@@ -21,7 +21,7 @@ def linear_betas(
 ) -> Tensor:
     """Betas on a straight line (DDPM, arXiv:2006.11239, section 4)."""
     _checks.whole("steps", steps)
-    _check_betas_between(start, end)
+    _check_betas_between(start, end, dtype)
     return torch.linspace(start, end, steps, dtype=dtype)
 
 
@@ -34,7 +34,7 @@ def scaled_linear_betas(
 ) -> Tensor:
     """Betas whose square roots lie on a straight line (Stable Diffusion, arXiv:2112.10752)."""
     _checks.whole("steps", steps)
-    _check_betas_between(start, end)
+    _check_betas_between(start, end, dtype)
     return torch.linspace(math.sqrt(start), math.sqrt(end), steps, dtype=dtype) ** 2
 
 
@@ -65,7 +65,7 @@ def sigmoid_betas(
 ) -> Tensor:
     """Betas that rise along a sigmoid from -width to width (GeoDiff, arXiv:2203.02923)."""
     _checks.whole("steps", steps)
-    _check_betas_between(start, end)
+    _check_betas_between(start, end, dtype)
     _checks.number("width", width, low=0.0, open_low=True)
     ramp = torch.linspace(-width, width, steps, dtype=dtype)
     return torch.sigmoid(ramp) * (end - start) + start
@@ -145,9 +145,11 @@ def check_betas(betas: object) -> Tensor:
     return betas
 
 
-def _check_betas_between(start: float, end: float) -> None:
+def _check_betas_between(start: float, end: float, dtype: torch.dtype) -> None:
     _checks.number("start", start, low=0.0, high=1.0)
     _checks.number("end", end, low=0.0, high=1.0)
+    if not dtype.is_floating_point:
+        raise TypeError(f"dtype must be a floating-point dtype: betas are fractions, got {dtype}.")
     if end < start:
         raise ValueError(
             f"end must not be below start: noise grows with t, got start={start:g}, end={end:g}."

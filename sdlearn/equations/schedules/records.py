@@ -79,8 +79,8 @@ class NoiseSchedule:
     name: str = "custom"
 
     def __post_init__(self) -> None:
-        """Refuse betas that are no variances."""
-        formulas.check_betas(self.betas)
+        """Refuse betas that are no variances, and keep a copy of one's own."""
+        object.__setattr__(self, "betas", formulas.check_betas(self.betas).clone())
 
     @classmethod
     def linear(cls, steps: int = 1000, start: float = 1e-4, end: float = 0.02) -> NoiseSchedule:
@@ -139,21 +139,26 @@ class NoiseSchedule:
         """T, the number of timesteps."""
         return len(self.betas)
 
-    def sigma_at(self, t: Tensor) -> Tensor:
+    def sigma_at(self, t: Tensor | float) -> Tensor:
         """Sigma at any timesteps, fractions too: a straight line between neighbours."""
-        t = _checks.sample("t", t)
+        t = _checks.places("t", t)
         if not bool(((t >= 0) & (t <= len(self) - 1)).all()):
             raise ValueError(f"t must lie between 0 and {len(self) - 1}, got {t.tolist()!s:.60}.")
+        if bool(self.sigmas.isinf().any()) and bool((t > len(self) - 2).any()):
+            raise ValueError(
+                "sigma is infinite at the last timestep of this schedule (zero terminal SNR). Use "
+                'whole timesteps with the default sigmas: spaced(steps, "trailing").'
+            )
         low = t.floor().long().clamp(max=max(len(self) - 2, 0))
         high = (low + 1).clamp(max=len(self) - 1)
         return torch.lerp(self.sigmas[low], self.sigmas[high], (t - low).to(self.sigmas.dtype))
 
-    def t_at(self, sigma: Tensor) -> Tensor:
+    def t_at(self, sigma: Tensor | float) -> Tensor:
         """The timestep at which the training saw this sigma, a straight line in log sigma."""
-        sigma = _checks.sample("sigma", sigma)
+        sigma = _checks.places("sigma", sigma)
         if not bool((sigma >= 0).all()):
             raise ValueError(f"sigma must be at least 0, got {sigma.tolist()!s:.60}.")
-        logs = self.sigmas.log()
+        logs = self.sigmas.clamp(min=1e-10).log()
         log = sigma.to(logs.dtype).clamp(min=1e-10).log()
         high = torch.searchsorted(logs, log).clamp(1, len(self) - 1)
         share = (log - logs[high - 1]) / (logs[high] - logs[high - 1])
