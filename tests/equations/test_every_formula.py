@@ -214,7 +214,10 @@ def test_records_say_what_happened(sampler: str) -> None:
 
 @pytest.mark.parametrize("sampler", [n for n, row in trajectories.SAMPLERS.items() if row.takes_x0])
 def test_a_clipped_estimate_reaches_the_picture(sampler: str) -> None:
-    """Clipped at 0.5, a run must end inside 0.5, where the same run unclipped does not."""
+    """Clipped at 0.5, a run must end near 0.5, where the same run unclipped ends far outside.
+
+    Near and not inside: at t = 0 LCM answers with xt itself, not with its estimate.
+    """
     plan, mixture = NoiseSchedule.scaled_linear().spaced(12), mixtures.three_groups()
 
     def end(clip: float | None) -> Tensor:
@@ -229,7 +232,7 @@ def test_a_clipped_estimate_reaches_the_picture(sampler: str) -> None:
         return last.x_next
 
     assert end(None).abs().max() > 0.8
-    assert end(0.5).abs().max() <= 0.5 + 1e-6
+    assert end(0.5).abs().max() < (0.6 if sampler == "lcm" else 0.5 + 1e-6)
 
 
 def test_the_table_of_samplers_is_of_one_piece() -> None:
