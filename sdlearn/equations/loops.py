@@ -90,9 +90,10 @@ class Run:
         """Fresh noise of the shape of xt."""
         return torch.randn(xt.shape, generator=self.generator, dtype=xt.dtype).to(xt.device)
 
-    def t_at(self, sigma: float) -> float:
-        """The timestep of a noise level between two stations."""
-        return float(self.schedule.noise_schedule.t_at(sigma))
+    def timesteps_between(self) -> list[float]:
+        """The timesteps half-way, in log sigma, from each station to the next."""
+        sigmas = self.schedule.sigmas
+        return self.schedule.noise_schedule.t_at((sigmas[:-1] * sigmas[1:]).sqrt()).tolist()
 
 
 def ddpm(run: Run, xt: Tensor, variance: str = "small") -> Iterator[Step]:
@@ -156,6 +157,7 @@ def heun(run: Run, xt: Tensor) -> Iterator[Step]:
 
 def dpm2(run: Run, xt: Tensor) -> Iterator[Step]:
     """Go half the way (in log sigma), ask there, and take that slope for the whole way."""
+    between = run.timesteps_between()
     for i, t, now, nxt in run:
         x0, eps = run.ask(xt, t, now)
         start, sigma, sigma_next = _up(xt, now), _sigma(now), _sigma(nxt)
@@ -163,7 +165,7 @@ def dpm2(run: Run, xt: Tensor) -> Iterator[Step]:
         if sigma_next > 0:
             middle, sigma_mid = samplers.dpm2_midpoint(start, eps, sigma, sigma_next)
             there = noising.from_sigma_space(middle, sigma_mid)
-            _, eps_mid = run.ask(there, run.t_at(sigma_mid), 1 / (1 + sigma_mid**2))
+            _, eps_mid = run.ask(there, between[i], 1 / (1 + sigma_mid**2))
             x_sigma, calls = samplers.dpm2_step(start, eps_mid, sigma, sigma_next), 2
         x_next = noising.from_sigma_space(x_sigma, sigma_next)
         yield Step(i, t, now, nxt, xt, eps, x0, x_next, calls)
