@@ -163,7 +163,7 @@ BAD = [
     (lesson(outputs=[stream("saved to /home/ada/x.png")]), "'/home/a'"),
     (lesson(outputs=[stream("in C:\\Users")]), "names a place"),
     (lesson("open('/tmp/x')"), "'/tmp/x'"),
-    (lesson(outputs=[png(**{"text/plain": "<A at /root/x>"})]), "'/root/x'"),
+    (lesson(outputs=[png(**{"text/plain": "<A at /home/x>"})]), "'/home/x'"),
     (lesson(outputs=[stream("ipykernel_123/5.py:1: UserWarning")]), "ipykernel_1"),
     (lesson(outputs=[png()]), "a picture without alt text"),
     (lesson(outputs=[png({"image/png": {"alt": " "}})]), "a picture without alt text"),
