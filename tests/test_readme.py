@@ -1,0 +1,31 @@
+"""The README keeps its word: its Python runs, and what it names is there."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_its_python_runs_and_shows_what_it_says():
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "7 of 7 facts right" in done.stdout
+    groups = [int(n) for n in re.findall(r"\d+", done.stdout.splitlines()[-1])]
+    assert len(groups) == 8 and sum(groups) == 500 and min(groups) > 30
+
+
+def test_every_file_that_it_names_is_there():
+    named = set(re.findall(r"\]\(([\w./-]+)\)", README))
+    named |= set(re.findall(r"`((?:sdlearn|tests|book|notebooks|tools)/[\w./]*\w/?)`", README))
+    missing = [name for name in named if "NN-" not in name and not (ROOT / name).exists()]
+    assert named and not missing
+
+
+def test_every_target_of_make_that_it_names_is_there():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
+    assert set(re.findall(r"make ([a-z]+)", README)) <= targets
