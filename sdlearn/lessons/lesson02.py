@@ -178,7 +178,7 @@ TEN_TO_ONE = Exercise(
     kind="number",
     expected=lambda: _first_below(_sd().snr, 0.1),
     tolerance=1e-9,
-    praise="From there on, a quarter of all timesteps shows the network hardly more than noise.",
+    praise="From there to the last timestep a network is shown hardly more than noise.",
     nudge=(
         "SNR is the picture's variance over the noise's. Search the schedule for the first "
         "timestep at which it falls below 0.1."
