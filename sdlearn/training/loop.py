@@ -24,6 +24,7 @@ from sdlearn.training import checkpoints
 from sdlearn.training.ahead import ahead
 from sdlearn.training.average import Average
 from sdlearn.training.log import Log
+from sdlearn.training.optimizer import Muon
 from sdlearn.training.recipes import Plan
 from sdlearn.training.stopping import Asked, Stopped
 
@@ -91,9 +92,7 @@ def train(
         )
     model = stage.model.to(accelerator.device)
     average = Average(model, plan.ema)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=plan.rate, betas=(0.9, 0.99), weight_decay=plan.weight_decay
-    )
+    optimizer = Muon(model, plan.rate, weight_decay=plan.weight_decay)
     begin = _resume(folder, model, average, optimizer, accelerator)
     end = plan.steps if stop_at is None else min(plan.steps, stop_at)
     _announce(stage, begin, end, accelerator)

@@ -19,7 +19,7 @@ class Plan:
         rate: The learning rate between warm-up and decay.
         warmup: Steps over which the rate rises.
         decay: The last share of the steps, over which the rate falls to zero.
-        weight_decay: AdamW's.
+        weight_decay: What share of a weight goes at each step, in learning rates.
         clip: Gradients longer than this are shortened.
         ema: How much of the averaged weights stays at each step.
     """
@@ -137,8 +137,8 @@ POCKET_SD15 = Recipe(
         "prediction_type": "epsilon",
     },
     plans={
-        "clip": Plan(steps=2_500, batch=160, rate=8e-4, weight_decay=0.05, ema=0.998),
-        "vae": Plan(steps=3_000, batch=32, rate=2e-3, ema=0.998),
+        "clip": Plan(steps=1_600, batch=160, rate=1.5e-3, warmup=100, weight_decay=0.05, ema=0.998),
+        "vae": Plan(steps=5_000, batch=16, rate=3e-3, warmup=50, decay=0.5, ema=0.998),
         "unet": Plan(steps=16_000, batch=64, rate=1e-3, warmup=400, ema=0.9995),
     },
 )
