@@ -2,6 +2,9 @@
 
     import sdlearn as sd
 
+    model = sd.load("pocket-sd15")                      # or any Stable Diffusion of yours
+    trace = model.generate("a red cat on the grass")    # the picture, and how it came about
+
     sd.equations    # one function = one formula of one paper
     sd.world        # Pocket World: captioned pictures whose truth is known
 
@@ -19,16 +22,37 @@ __version__ = "0.1.0"
 # name -> where it lives: "package.module" is a module, "package.module:name" an object in one.
 # A new public name is one line here, and one below for the editors.
 _LAZY = {
+    "Record": "sdlearn.trace:Record",
+    "Trace": "sdlearn.trace:Trace",
     "equations": "sdlearn.equations",
+    "interventions": "sdlearn.stages.interventions",
     "lessons": "sdlearn.lessons",
+    "load": "sdlearn.models:load",
+    "models": "sdlearn.models",
     "views": "sdlearn.views",
     "world": "sdlearn.world",
+    "wrap": "sdlearn.models:wrap",
 }
 
 if TYPE_CHECKING:  # never runs: it tells editors and type checkers the names that arrive lazily
     from sdlearn import equations, lessons, views, world
+    from sdlearn.models import load, models, wrap
+    from sdlearn.stages import interventions
+    from sdlearn.trace import Record, Trace
 
-__all__ = ["__version__", "equations", "lessons", "views", "world"]
+__all__ = [
+    "Record",
+    "Trace",
+    "__version__",
+    "equations",
+    "interventions",
+    "lessons",
+    "load",
+    "models",
+    "views",
+    "world",
+    "wrap",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -43,8 +67,26 @@ def __getattr__(name: str) -> Any:
     value = import_module(module)
     if attribute:
         value = getattr(value, attribute)
+    if name in ("Trace", "load", "wrap"):
+        _teach_to_draw()
     globals()[name] = value
     return value
+
+
+def _teach_to_draw() -> None:
+    """Let traces and schedules draw themselves, though they know no view: it is looked up here."""
+
+    def view(name: str) -> Any:
+        return lambda shown, **options: getattr(import_module("sdlearn.views"), name)(
+            shown, **options
+        )
+
+    from sdlearn.stages.schedule import Schedule
+    from sdlearn.trace import Trace
+
+    Trace.viewers.setdefault("plot", view("run"))
+    Trace.viewers.setdefault("words", view("word_maps"))
+    Schedule.viewer = Schedule.viewer or view("stations")
 
 
 def __dir__() -> list[str]:

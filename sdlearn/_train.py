@@ -83,7 +83,7 @@ def evaluate(
     _offline()
     from tqdm import tqdm
 
-    from sdlearn.training import pocketeval, run, sweeps
+    from sdlearn.training import card, pocketeval, run, sweeps
 
     folder = Path(model) if Path(model).is_dir() else run.exported_folder(model)
     try:
@@ -120,6 +120,8 @@ def evaluate(
         (place / "pocketeval.md").write_text(result.markdown() + "\n", "utf-8")
         for what, figure in figures.items():
             figure.save(place / f"{what}.png")
+        if place.resolve() == (folder / card.EVALUATION).parent.resolve():
+            print(card.write(folder))
 
 
 def _figure(rows: Sequence, what: str):

@@ -1,4 +1,4 @@
-"""The command line: `sdlearn lab | train | eval | book | doctor`.
+"""The command line: `sdlearn lab | generate | models | train | eval | book | doctor`.
 
 It only reads arguments; the work is elsewhere. Nothing heavy is imported here, so that every
 command answers at once.
@@ -50,6 +50,39 @@ def _parser() -> argparse.ArgumentParser:
     lab.add_argument("--copy-only", action="store_true", help="copy the lessons, open nothing")
     lab.set_defaults(run=_lab)
 
+    draw = commands.add_parser(
+        "generate",
+        help="draw a picture for a prompt",
+        description="Draw a picture. Its settings are written into it; the run itself can be kept.",
+    )
+    draw.add_argument("prompt", metavar="PROMPT", help='such as "a red cat on the grass"')
+    draw.add_argument("--model", metavar="NAME", help="a name, a folder or a file (pocket-sd15)")
+    draw.add_argument("--negative", metavar="TEXT", help="a prompt to go away from")
+    draw.add_argument(
+        "--seed", type=int, nargs="+", default=[0], metavar="N", help="a picture for each"
+    )
+    draw.add_argument("--steps", type=_positive, default=25, metavar="N", help="(25)")
+    draw.add_argument("--guidance", type=float, metavar="S", help="its scale (the model's usual)")
+    draw.add_argument("--sampler", metavar="NAME", help='such as ddim or "DPM++ 2M Karras"')
+    draw.add_argument("--height", type=_positive, metavar="PIXELS")
+    draw.add_argument("--width", type=_positive, metavar="PIXELS")
+    draw.add_argument("--image", metavar="FILE", help="begin with this picture")
+    draw.add_argument("--strength", type=float, metavar="0..1", help="how much of it is forgotten")
+    draw.add_argument("--mask", metavar="FILE", help="draw into --image where this is white")
+    draw.add_argument("--out", default="picture.png", metavar="FILE", help="(picture.png)")
+    draw.add_argument("--trace", metavar="FILE", help="keep the whole run (.safetensors)")
+    draw.add_argument("--strip", metavar="FILE", help="draw the run as a figure (.png, .svg)")
+    draw.add_argument(
+        "--words", nargs="+", default=[], metavar="WORD", help="rows of --strip: where they looked"
+    )
+    draw.add_argument("--device", metavar="NAME", help="cpu, cuda, mps (the best that is here)")
+    draw.add_argument("--dtype", metavar="NAME", help="float32, float16, bfloat16")
+    draw.add_argument("--quiet", action="store_true", help="no progress bar")
+    draw.set_defaults(run=_generate)
+
+    models = commands.add_parser("models", help="list the models: what each is, and if it is here")
+    models.set_defaults(run=_models)
+
     train = commands.add_parser(
         "train",
         help="train a pocket model, or go on with it",
@@ -59,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("model", metavar="MODEL", help="a recipe's name, such as pocket-sd15")
     train.add_argument(
-        "--stage", nargs="+", metavar="STAGE", help="only these: tokenizer clip vae unet"
+        "--stage", nargs="+", metavar="STAGE", help="only these: tokenizer clip vae unet decoder"
     )
     train.add_argument("--folder", metavar="DIR", help="where checkpoints and pictures lie")
     train.add_argument("--stop-at", type=_positive, metavar="N", help="end each stage at step N")
@@ -136,6 +169,22 @@ def _lab(arguments: argparse.Namespace) -> int:
     options += [f"--port={arguments.port}"] if arguments.port is not None else []
     options += [f"--ip={arguments.ip}"] if arguments.ip else []
     return lab.run(folder, [*options, *arguments.jupyters])
+
+
+def _generate(arguments: argparse.Namespace) -> int:
+    from sdlearn import _generate as generate
+
+    try:
+        return 0 if generate.generate(arguments) else 130
+    except generate.GenerateError as error:
+        return _fail(error)
+
+
+def _models(arguments: argparse.Namespace) -> int:
+    from sdlearn.models.table import models
+
+    print(models())
+    return 0
 
 
 def _train(arguments: argparse.Namespace) -> int:

@@ -20,7 +20,7 @@ ALLOWED = {
     "equations": set(),
     "trace": set(),
     "world": set(),
-    "stages": {"equations", "trace"},
+    "stages": {"equations", "trace", "_machine"},
     "models": {"stages", "_resources"},
     "views": {"trace"},
     "training": {"equations", "stages", "models", "world", "_resources"},
@@ -36,10 +36,11 @@ ALLOWED = {
     "_book": {"_resources"},
     "_doctor": {"_resources", "_machine", "__init__"},  # __init__ for the version
     "_train": {"training", "views"},
+    "_generate": {"models", "trace", "views"},
     "__main__": {"cli"},
     "cli": {
         *("lessons", "training", "views", "world", "models", "stages", "trace", "equations"),
-        *("_book", "_doctor", "_lab", "_train", "_resources", "__init__"),
+        *("_book", "_doctor", "_generate", "_lab", "_train", "_resources", "__init__"),
     },
     # `import sdlearn` itself names everything, lazily.
     "__init__": {"equations", "trace", "world", "stages", "models", "views", "training", "lessons"},
@@ -51,7 +52,7 @@ OUTSIDE = {
     "trace": {"torch", "numpy", "safetensors", "PIL"},
     "world": {"torch", "numpy", "PIL", "safetensors", "skimage"},
     "stages": {"torch", "numpy", "PIL", "safetensors", "diffusers", "transformers"},
-    "models": {"torch", "numpy", "safetensors", "diffusers", "transformers", "accelerate"},
+    "models": {"torch", "safetensors", "diffusers", "transformers", "huggingface_hub"},
     "views": {
         *("torch", "numpy", "PIL", "IPython"),
         *("matplotlib", "cycler", "ipywidgets", "anywidget"),  # cycler is matplotlib's own
@@ -61,6 +62,7 @@ OUTSIDE = {
         *("diffusers", "transformers", "tokenizers", "accelerate"),
     },
     "_train": {"tqdm"},
+    "_generate": {"PIL", "tqdm"},
     "lessons": {"torch", "numpy", "PIL", "tqdm", "sklearn", "skimage"},
     "_doctor": {"packaging"},
 }

@@ -74,12 +74,13 @@ def export_vae(
     vae: AutoencoderKL,
     scaling_factor: float,
     target: Path,
+    stage: str = "vae",
 ) -> list[Path]:
-    """Write the autoencoder with its measured scaling factor."""
+    """Write the autoencoder with its measured scaling factor; `stage` is the one that made it."""
     vae.register_to_config(scaling_factor=scaling_factor)
     with _replaced(target, ("vae",)) as draft:
         _write(vae, draft / "vae", AutoencoderKL)
-    _record(recipe, "vae", {**facts, "scaling_factor": scaling_factor}, target)
+    _record(recipe, stage, {**facts, "scaling_factor": scaling_factor}, target)
     return [target / "vae"]
 
 

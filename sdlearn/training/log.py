@@ -49,6 +49,11 @@ def read(path: Path) -> dict[str, Sequence[float]]:
     return {name: values for name, values in columns.items() if len(values) == length}
 
 
+def hours(path: Path, batch: int) -> float:
+    """How long the logged steps took, each of `batch` samples."""
+    return sum(batch / max(float(row[2]), 1e-9) for row in _rows(path)) / 3600
+
+
 def _rows(path: Path) -> list[list[str]]:
     """The whole lines: one that was cut short by a crash is left out."""
     if not path.exists():

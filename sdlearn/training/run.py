@@ -10,7 +10,7 @@ import torch
 from accelerate import Accelerator
 
 from sdlearn import _resources
-from sdlearn.training import checkpoints
+from sdlearn.training import card, checkpoints
 from sdlearn.training.recipes import RECIPES
 from sdlearn.training.workshop import STAGES, Workshop
 
@@ -78,7 +78,7 @@ def export(
             written += workshop.export(stage, target, unfinished=unfinished)
     if not written:
         raise ValueError(f"{workshop.folder} holds no checkpoint yet: there is nothing to export.")
-    return written
+    return [*written, card.write(target)]
 
 
 def open_workshop(name: str, stages: Sequence[str], folder: Path | None) -> Workshop:

@@ -12,16 +12,16 @@ from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from sdlearn.training import checkpoints, export, loop, measure
+from sdlearn.training import checkpoints, export, log, loop, measure
 from sdlearn.training.clip import CLIPStage
 from sdlearn.training.pictures import Pictures
 from sdlearn.training.prose import prose
 from sdlearn.training.recipes import Recipe
 from sdlearn.training.tokenizer import load_tokenizer, train_tokenizer
 from sdlearn.training.unet import Latents, UNetStage, build_unet
-from sdlearn.training.vae import VAEStage
+from sdlearn.training.vae import DecoderStage, VAEStage
 
-STAGES = ("tokenizer", "clip", "vae", "unet")
+STAGES = ("tokenizer", "clip", "vae", "unet", "decoder")
 
 
 class Workshop:
@@ -74,15 +74,25 @@ class Workshop:
                 f"{stage} has done {step} of {steps} steps. Finish its training, or say "
                 "--unfinished to take it as it is."
             )
-        facts: dict[str, object] = {"step": step}
+        hours = log.hours(self.folder / stage / "log.csv", self.recipe.plans[stage].batch)
+        facts: dict[str, object] = {
+            "step": step,
+            "hours": round(hours, 2),
+            "device": self._device(),
+        }
         if isinstance(made, CLIPStage):
             facts |= measure.retrieval(made.clip, made.tokenizer, self.recipe.size)
             words = self.folder / "tokenizer"
             return export.export_clip(self.recipe, facts, made.clip, words, target)
         if isinstance(made, VAEStage):
-            factor = self.latents(made.vae, f"step-{step:07d}").scaling_factor
+            if stage == "vae":
+                latents = self.latents(made.vae, f"step-{step:07d}")
+            else:  # the decoder's stage leaves the latents what they are
+                latents = self._painter()[1]
             facts |= measure.reconstruction(made.vae, self.recipe.size)
-            return export.export_vae(self.recipe, facts, made.vae, factor, target)
+            return export.export_vae(
+                self.recipe, facts, made.vae, latents.scaling_factor, target, stage
+            )
         return export.export_unet(self.recipe, facts, model, target)
 
     def stage(self, name: str) -> loop.Stage:
@@ -91,6 +101,8 @@ class Workshop:
             return CLIPStage(self.recipe, self.pictures, self.tokenizer())
         if name == "vae":
             return VAEStage(self.recipe, self.pictures)
+        if name == "decoder":
+            return DecoderStage(self.recipe, self.pictures, self._painter()[0])
         tokenizer, text = self._reader()
         vae, latents = self._painter()
         return UNetStage(self.recipe, self.pictures, tokenizer, text, vae, latents)
@@ -122,6 +134,11 @@ class Workshop:
                 os.replace(draft, path)
         kept = load_file(path)
         return Latents(kept["mean"], kept["std"], factor or float(kept["factor"]))
+
+    def _device(self) -> str:
+        if self.accelerator.device.type == "cuda":
+            return torch.cuda.get_device_name(self.accelerator.device)
+        return self.accelerator.device.type.upper()
 
     def _reader(self) -> tuple[CLIPTokenizer, CLIPTextModel]:
         """What reads captions for the U-Net: trained here, or exported."""

@@ -4,6 +4,7 @@ from sdlearn.views import style
 from sdlearn.views.figure import Figure
 from sdlearn.views.learning import learning
 from sdlearn.views.plots import clouds, curves, density_map, histograms
+from sdlearn.views.runs import run, stations, word_maps
 from sdlearn.views.strips import grid, strip
 
 __all__ = [
@@ -14,6 +15,9 @@ __all__ = [
     "grid",
     "histograms",
     "learning",
+    "run",
+    "stations",
     "strip",
     "style",
+    "word_maps",
 ]

@@ -13,7 +13,7 @@ import sdlearn
 from tests.bench.timing import HEADER
 
 # Modules of this folder: each has a TITLE, and rows(pairs) that yields `timing.Row`.
-BENCHES = ("steps", "imports")
+BENCHES = ("steps", "imports", "runs")
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from sdlearn.training.recipes import POCKET_SD15
 from sdlearn.training.unet import scheduler
 from sdlearn.training.workshop import Workshop
 
-STAGES = ("clip", "vae", "unet")
+STAGES = ("clip", "vae", "unet", "decoder")
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +91,9 @@ def test_nothing_in_it_names_a_place_or_is_pickled(model):
             assert str(workshop.folder) not in text and str(folder) not in text
     record = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
     assert record["recipe"]["name"] == "tiny"
-    assert record["stages"]["unet"] == {"step": 8, "samples": 32}
-    assert set(record["stages"]["clip"]) == {"step", "samples", "among_100", "hard"}
+    assert record["stages"]["unet"].items() >= {"step": 8, "samples": 32, "device": "CPU"}.items()
+    told = {"step", "samples", "hours", "device"}
+    assert set(record["stages"]["clip"]) == told | {"among_100", "hard"}
     assert record["stages"]["vae"]["psnr"] >= record["stages"]["vae"]["psnr_worst_twentieth"]
     assert not [path for path in folder.parent.rglob(".*")]
 
@@ -218,3 +219,16 @@ def test_samplers_made_from_the_exported_scheduler_do_not_clip_latents(tmp_path)
     assert ddim.config.clip_sample is False
     assert ddim.config.set_alpha_to_one is False and ddim.config.steps_offset == 1
     assert ddim.config.beta_schedule == "scaled_linear"
+
+
+def test_the_last_stage_betters_the_decoder_and_leaves_every_latent_alone(model, trained):
+    _, workshop = model
+    before, after = workshop.stage("vae"), workshop.stage("decoder")
+    loop.averaged(before.model, trained / "vae")
+    loop.averaged(after.model, trained / "decoder")
+    pictures = workshop.pictures.batch(torch.arange(4))
+    first, second = (stage.vae.encode(pictures).latent_dist for stage in (before, after))
+    assert torch.equal(first.mean, second.mean)
+    assert torch.equal(first.std, second.std)
+    painted = [stage.vae.decode(first.mean).sample for stage in (before, after)]
+    assert not torch.equal(*painted)

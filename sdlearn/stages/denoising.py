@@ -1,0 +1,394 @@
+"""The loop at the heart: ask the network, guide, step; from noise to a latent.
+
+`Denoising` is an iterator of records. Between two steps it can be looked into and steered: set
+its latent, its guidance, its prompt, or let the words' attention be changed. An intervention is
+a function that is given the loop before each step, and does just that.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sdlearn.equations import guidance, predictions, schedules
+from sdlearn.stages import attention, checks, conditioning
+from sdlearn.stages.conditioning import Sizes
+from sdlearn.stages.parts import Parts
+from sdlearn.stages.schedule import Call, Schedule
+from sdlearn.stages.text import Prompt
+from sdlearn.trace import Attention, Look, Record, Step
+
+HALVES = ("uncond", "cond")  # in the order in which they lie in the network's batch
+
+Intervention = Callable[["Denoising"], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """What inpainting needs on the way.
+
+    Attributes:
+        mask: 1 where something new is to be drawn, shape [batch, 1, h, w].
+        known: The picture's latent, shape [batch, C, h, w]: of the whole picture where the
+            latents are blended, of the masked one where the U-Net is given it.
+        eps: The noise that the known part is brought to each level with; None where the U-Net is
+            given mask and picture as channels.
+    """
+
+    mask: Tensor
+    known: Tensor
+    eps: Tensor | None
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """How far to go from the unprompted answer to the prompted one, and beyond.
+
+    Attributes:
+        scale: 0 ignores the prompt, 1 is the prompted answer alone.
+        rescale: How much of the prompted answer's contrast is given back, 0 to 1.
+    """
+
+    scale: float
+    rescale: float = 0.0
+
+    @property
+    def halves(self) -> tuple[str, ...]:
+        """What the network must be asked: both, or only the half that counts."""
+        return {0.0: ("uncond",), 1.0: ("cond",)}.get(self.scale, HALVES)
+
+    def guided(self, answers: Mapping[str, Tensor]) -> Tensor:
+        """One answer out of both."""
+        if len(answers) == 1:
+            return next(iter(answers.values()))
+        both = answers["uncond"], answers["cond"]
+        answer = guidance.classifier_free_guidance(*both, self.scale)
+        if self.rescale:
+            answer = guidance.rescale_guidance(answer, answers["cond"], self.rescale)
+        return answer
+
+
+@dataclass(eq=False)
+class Denoising(Iterator[Step]):
+    """A run in progress: each ``next()`` takes one step and hands out its record.
+
+    Attributes:
+        parts: The model's parts.
+        cond: The prompt, read.
+        uncond: What stands for no prompt, or the negative prompt. A function reads it only when
+            it is needed.
+        latent: The sample, as the sampler holds it. Set it between steps to steer.
+        schedule: The way to walk.
+        guidance: The guidance of the next step. Set `guidance_scale` between steps to steer.
+        sizes: SDXL's size and crop conditioning, of the prompt and of the negative one.
+        generator: Where samplers that draw noise take it from.
+        eta: How much fresh noise DDIM adds.
+        mask: For inpainting.
+        record: What to keep of each step.
+        interventions: Functions that are given this object before each step.
+        look: Turns latents into pictures, for the records.
+        index: The step that comes next.
+        call: Which of the step's calls of the network is being made, from 0; Heun makes two.
+    """
+
+    parts: Parts
+    cond: Prompt
+    uncond: Prompt | Callable[[], Prompt]
+    latent: Tensor
+    schedule: Schedule
+    guidance: Guidance
+    sizes: tuple[Sizes, Sizes] | None = None
+    generator: Any = None
+    eta: float = 0.0
+    mask: Mask | None = None
+    record: Record = field(default_factory=lambda: Record.of(()))
+    interventions: Sequence[Intervention] = ()
+    look: Look | None = None
+    index: int = 0
+
+    def __post_init__(self) -> None:
+        """Take a scheduler of one's own, and see what its step can be given."""
+        self.scheduler = self.schedule.fresh(self.latent.device)
+        self.probe = attention.Probe(self.parts.unet, self.record, tuple(self.latent.shape[-2:]))
+        self.edits: list[attention.Edit] = []
+        self.changes: list[str] = []
+        self.call = 0
+        self._usual, self._last_prompt = self.guidance, self.cond
+        self._levels = self.schedule.alpha_bars.tolist()
+        self._inputs: dict[tuple[Any, ...], tuple[Tensor, dict[str, Any]]] = {}
+        # A U-Net that was distilled to be told the guidance needs no second half (LCM).
+        self._is_told = self.parts.unet.config.time_cond_proj_dim is not None
+        names = inspect.signature(self.scheduler.step).parameters
+        self._options = {
+            name: value
+            for name, value in (("eta", self.eta), ("generator", self.generator))
+            if name in names
+        }
+
+    # -- what can be seen and set between two steps -------------------------------------------
+
+    @property
+    def t(self) -> float:
+        """The timestep that the network will be told."""
+        return float(self.schedule.timesteps[self.index])
+
+    @property
+    def alpha_bar(self) -> float:
+        """What is left of the picture's variance."""
+        return self._levels[self.index]
+
+    @property
+    def sigma(self) -> float:
+        """Noise per unit of picture."""
+        return schedules.sigma_from_alpha_bar(self.alpha_bar)
+
+    @cached_property
+    def places(self) -> tuple[attention.Place, ...]:
+        """The layers that look at the words."""
+        return attention.places(self.parts.unet)
+
+    @property
+    def progress(self) -> float:
+        """0 before the first step, 1 after the last."""
+        return self.index / len(self.schedule)
+
+    @property
+    def xt(self) -> Tensor:
+        """The noisy sample, in the scaling of the equations."""
+        return self._to_xt(self.latent, self.sigma)
+
+    @xt.setter
+    def xt(self, value: Tensor) -> None:
+        if not isinstance(value, Tensor) or value.shape != self.latent.shape:
+            came = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            raise ValueError(f"xt must be a tensor {tuple(self.latent.shape)}, got {came}.")
+        factor = (1 + self.sigma**2) ** 0.5 if self.schedule.sigma_space else 1.0
+        moved = float((value - self.xt).float().pow(2).mean().sqrt())
+        self.latent = value * factor
+        self.changes.append(f"xt moved by {moved:.3g} (root mean square)")
+
+    @property
+    def guidance_scale(self) -> float:
+        """The guidance of the next step; after it, it is what it was at first."""
+        return self.guidance.scale
+
+    @guidance_scale.setter
+    def guidance_scale(self, value: float) -> None:
+        value = checks.number("guidance_scale", value, 0.0)
+        if value != self.guidance.scale:
+            self.changes.append(f"guidance {self.guidance.scale:g} -> {value:g}")
+        self.guidance = Guidance(value, self.guidance.rescale)
+
+    def prompt(self, cond: Prompt, note: str | None = None) -> None:
+        """Go on with another prompt from here."""
+        if not isinstance(cond, Prompt):
+            raise TypeError(
+                f"prompt must be one that was read, model.encode(...), got {cond!r:.60}."
+            )
+        if cond is self._last_prompt:
+            return
+        pictures, width = len(self.latent), self.cond.embeddings.shape[-1]
+        if pictures % len(cond):
+            raise ValueError(f"{len(cond)} prompts can't be shared out over {pictures} pictures.")
+        if cond.embeddings.shape[-1] != width:
+            raise ValueError(
+                f"The prompt's vectors hold {cond.embeddings.shape[-1]} numbers, this run's hold "
+                f"{width}: they must come from the same model."
+            )
+        self._last_prompt, self._inputs = cond, {}
+        self.cond = cond.repeated(pictures // len(cond))
+        self.changes.append(note or f"prompt -> {cond.texts[0]!r:.60}")
+
+    def edit_attention(self, edit: attention.Edit, note: str) -> None:
+        """Let a function change the prompted half's attention to the words, for one step."""
+        self.edits.append(edit)
+        self.changes.append(note)
+
+    # -- the loop -----------------------------------------------------------------------------
+
+    def __iter__(self) -> Denoising:
+        """Itself."""
+        return self
+
+    def __len__(self) -> int:
+        """How many steps are left."""
+        return len(self.schedule) - self.index
+
+    @torch.no_grad()
+    def __next__(self) -> Step:
+        """One step: interventions, call or calls of the network, the record."""
+        if self.index >= len(self.schedule):
+            raise StopIteration
+        for change in self.interventions:
+            change(self)
+        now, after = self._levels[self.index], self._levels[self.index + 1]
+        sample, calls = self.latent, self.schedule.calls[self.index]
+        first: dict[str, Any] = {}
+        for number, call in enumerate(calls):
+            made = self._evaluate(call, number)
+            first = first or made
+        step = self._record(first, sample, now, after, len(calls))
+        self.index += 1
+        self.guidance, self.edits, self.changes = self._usual, [], []
+        return step
+
+    def _evaluate(self, call: Call, number: int) -> dict[str, Any]:
+        """Ask, guide, step: one call of the network."""
+        self.call = number
+        t = self.scheduler.timesteps[call.place]
+        halves = ("cond",) if self._is_told else self.guidance.halves
+        answers, shown = self._ask(t, halves)
+        answer = self.guidance.guided(answers)
+        told = self.scheduler.step(answer, t, self.latent, **self._options, return_dict=True)
+        x0 = getattr(told, "pred_original_sample", None)
+        x0 = getattr(told, "denoised", None) if x0 is None else x0  # LCM's name for it
+        self.latent = self._blended(told.prev_sample, call.place)
+        return {"xt": shown, "answers": answers, "answer": answer, "x0": x0}
+
+    def _ask(self, t: Tensor, halves: tuple[str, ...]) -> tuple[dict[str, Tensor], Tensor]:
+        """The network's answers, half by half, and the sample as it was shown."""
+        batch = torch.cat([self.latent] * len(halves)) if len(halves) > 1 else self.latent
+        batch = self.scheduler.scale_model_input(batch, t)
+        shown = batch[: len(self.latent)]
+        if self.mask is not None and self.mask.eps is None:
+            extra = torch.cat([self.mask.mask, self.mask.known], dim=1)
+            batch = torch.cat([batch, extra.repeat(len(halves), 1, 1, 1)], dim=1)
+        words, more = self._conditions(halves)
+        with ExitStack() as stack:
+            if self.edits:
+                stack.enter_context(self._changing(halves))
+            if self.probe.wants(self.index):
+                edits = {"cond": self.edits}
+                stack.enter_context(self.probe.reading(self.index, self.call, halves, edits))
+            answer = self.parts.unet(
+                batch, t, encoder_hidden_states=words, return_dict=False, **more
+            )
+        return dict(zip(halves, answer[0].chunk(len(halves)), strict=True)), shown
+
+    def _conditions(self, halves: tuple[str, ...]) -> tuple[Tensor, dict[str, Any]]:
+        """What the network is told beside sample and timestep; the same at every step."""
+        key = (*halves, self.guidance.scale if self._is_told else None)
+        if key not in self._inputs:
+            if "uncond" in halves and callable(self.uncond):
+                self.uncond = self.uncond()
+            prompts = [self.cond if half == "cond" else self.uncond for half in halves]
+            words = torch.cat([prompt.embeddings for prompt in prompts])
+            more: dict[str, Any] = {}
+            embedding = conditioning.guidance_embedding(
+                self.parts, self.guidance.scale, len(self.latent)
+            )
+            if embedding is not None:
+                more["timestep_cond"] = embedding
+            if self.sizes is not None:
+                of = dict(zip(("cond", "uncond"), self.sizes, strict=True))
+                told = [
+                    conditioning.added(self.parts, prompt.pooled, of[half])
+                    for half, prompt in zip(halves, prompts, strict=True)
+                ]
+                more["added_cond_kwargs"] = {
+                    name: torch.cat([one[name] for one in told]) for name in told[0]
+                }
+            self._inputs[key] = words, more
+        return self._inputs[key]
+
+    def _changing(self, halves: tuple[str, ...]) -> Any:
+        """Edits see the prompted half alone."""
+        if "cond" not in halves:
+            return ExitStack()
+
+        def only_cond(probabilities: Tensor, layer: Any) -> Tensor:
+            others, cond = probabilities.split(
+                [len(probabilities) - len(self.latent), len(self.latent)]
+            )
+            for edit in self.edits:
+                cond = edit(cond, layer)
+            return torch.cat([others, cond])
+
+        return attention.changing(self.places, [only_cond], tuple(self.latent.shape[-2:]))
+
+    def _blended(self, latent: Tensor, place: int) -> Tensor:
+        """Inpainting with a plain model: outside of the mask the picture is what it was."""
+        if self.mask is None or self.mask.eps is None:
+            return latent
+        known, timesteps = self.mask.known, self.scheduler.timesteps
+        if place + 1 < len(timesteps):
+            known = self.scheduler.add_noise(known, self.mask.eps, timesteps[place + 1][None])
+        return (1 - self.mask.mask) * known + self.mask.mask * latent
+
+    # -- the record ---------------------------------------------------------------------------
+
+    def attention(self) -> Attention | None:
+        """Where the words looked so far; None if it was not to be kept."""
+        kept, kept_self = self.probe.kept, self.probe.kept_self
+        if not (self.record.attention or self.record.self_attention):
+            return None
+        negative = self.uncond.all_tokens if isinstance(self.uncond, Prompt) else ()
+        keys = [*kept, *kept_self]
+        return Attention(
+            layers=self.probe.layers,
+            tokens=self.cond.all_tokens,
+            negative=negative,
+            steps=tuple(sorted({key[0] for key in keys})),
+            halves=tuple(half for half in HALVES if any(key[2] == half for key in keys)),
+            heads=self.record.heads,
+            kept=kept,
+            kept_self=kept_self,
+        )
+
+    def _record(
+        self, made: dict[str, Any], sample: Tensor, now: float, after: float, calls: int
+    ) -> Step:
+        keep, more = self.record, {}
+        cast = self._kept_as
+        if keep.latents:
+            x0 = made["x0"]
+            if x0 is None:
+                x0 = self._x0(made["xt"], made["answer"], now)
+            before = self._last_kept  # the last record's sample_next, if nobody moved it since
+            first = before[1] if before is not None and before[0] is sample else cast(sample)
+            self._last_kept = self.latent, cast(self.latent)
+            more |= {"sample": first, "sample_next": self._last_kept[1], "x0": cast(x0)}
+        if keep.noise:
+            eps = {h: cast(self._eps(made["xt"], a, now)) for h, a in made["answers"].items()}
+            more |= {f"eps_{half}": value for half, value in eps.items()}
+            alone = next(iter(eps.values())) if len(eps) == 1 else None
+            guided = cast(self._eps(made["xt"], made["answer"], now)) if alone is None else alone
+            more["eps"] = guided
+        return Step(
+            index=self.index,
+            t=self.t,
+            alpha_bar=now,
+            alpha_bar_next=after,
+            guidance_scale=self.guidance.scale,
+            sigma_space=self.schedule.sigma_space,
+            x0_derived=made["x0"] is None,
+            calls=calls,
+            changes=tuple(self.changes),
+            look=self.look,
+            **{**dict.fromkeys(_TENSORS), **more},
+        )
+
+    def _kept_as(self, tensor: Tensor) -> Tensor:
+        dtype = self.record.latents_dtype
+        return tensor if dtype is None else tensor.to(getattr(torch, dtype))
+
+    def _x0(self, xt: Tensor, answer: Tensor, alpha_bar: float) -> Tensor:
+        return predictions.x0_and_eps(xt, answer, alpha_bar, self.schedule.prediction)[0]
+
+    def _eps(self, xt: Tensor, answer: Tensor, alpha_bar: float) -> Tensor:
+        if self.schedule.prediction == "eps":
+            return answer
+        return predictions.x0_and_eps(xt, answer, alpha_bar, self.schedule.prediction)[1]
+
+    def _to_xt(self, latent: Tensor, sigma: float) -> Tensor:
+        return latent / (1 + sigma**2) ** 0.5 if self.schedule.sigma_space else latent
+
+
+_TENSORS = ("sample", "sample_next", "eps_uncond", "eps_cond", "eps", "x0")

@@ -1,0 +1,135 @@
+"""The model card: what a pocket model is and is not, and how good it was found to be.
+
+Every figure in it is read from what lies beside the weights: `recipe.json`, which the export
+writes, and `eval/pocketeval.json`, which `sdlearn eval` writes. So the card can't say more than
+was measured.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from sdlearn.training.pocketeval import Result, Row
+
+EVALUATION = Path("eval") / "pocketeval.json"
+
+STAGES = {
+    "clip": "text and picture encoder (CLIP)",
+    "vae": "autoencoder",
+    "decoder": "its decoder alone, once more",
+    "unet": "U-Net",
+}
+
+SCORES = {
+    "psnr": "PSNR of held-out pictures, encoded and decoded: {:.1f} dB",
+    "psnr_worst_twentieth": "of the worst twentieth of them: {:.1f} dB",
+    "among_100": "a held-out picture finds its caption among 100: {:.1%}",
+    "hard": "and among its own with colours or relation swapped: {:.1%}",
+}
+
+ABOUT = """# {name}
+
+A small Stable Diffusion, really trained: the anatomy of {mirrors} in miniature, in diffusers'
+format. It draws **Pocket World**, pictures of {size} x {size} pixels that a program can draw,
+caption and check, and hardly anything else. It is for teaching: half a second a picture on a
+laptop, with every part in its place.
+
+**It is not** {mirrors}, nor distilled from it, and knows nothing of photographs. Words that
+Pocket World does not have mean nothing to it.
+
+```python
+from diffusers import StableDiffusionPipeline
+pipe = StableDiffusionPipeline.from_pretrained("data/models/{name}", safety_checker=None)
+pipe("a big red cat wearing a crown, on the grass", num_inference_steps=25).images[0]
+```
+"""
+
+DATA = """## Data
+
+{pictures:,} scenes of Pocket World, drawn by `sdlearn.world`: 16 kinds of things, 10 colours,
+accessories, relations, places, four styles. No picture was collected, and nobody's work was used.
+Some combinations (of colour and kind, of accessory and kind, of relation and kinds) are held out:
+no training picture shows them.
+"""
+
+LICENCE = """## Licence
+
+The weights are in the public domain (CC0 1.0).
+"""
+
+
+def write(folder: Path) -> Path:
+    """Write the card of an exported model, and return its path."""
+    path = folder / "README.md"
+    draft = folder / ".README.draft"
+    draft.write_text(text(folder), encoding="utf-8")
+    draft.replace(path)
+    return path
+
+
+def text(folder: Path) -> str:
+    """The card of an exported model."""
+    record = _read(folder / "recipe.json")
+    if record is None:
+        raise FileNotFoundError(
+            f"{folder} holds no recipe.json. Export a trained model there first: "
+            f"sdlearn train {folder.name} --export"
+        )
+    recipe = record["recipe"]
+    parts = [
+        ABOUT.format(name=folder.name, mirrors=recipe["mirrors"], size=recipe["size"]),
+        DATA.format(pictures=recipe["pictures"]),
+        _training(record),
+        _evaluation(_read(folder / EVALUATION), folder),
+        LICENCE,
+    ]
+    return "\n".join(part.strip("\n") + "\n" for part in parts)
+
+
+def _training(record: dict[str, Any]) -> str:
+    lines = [
+        "## Training",
+        "",
+        "`sdlearn train` follows the recipe in `sdlearn/training/recipes.py`; `recipe.json` holds",
+        "it too. Muon for the matrices inside the networks, Adam for the rest; averaged weights.",
+        "",
+        "| part | steps | samples seen | hours | on |",
+        "|---|---|---|---|---|",
+    ]
+    found = []
+    for stage, title in STAGES.items():
+        made = record["stages"].get(stage)
+        if made is None:
+            continue
+        hours = f"{made['hours']:.1f}" if "hours" in made else ""
+        plan = record["recipe"]["plans"][stage]["steps"]
+        steps = f"{made['step']:,}" + (f" of {plan:,}" if made["step"] < plan else "")
+        lines.append(
+            f"| {title} | {steps} | {made['samples']:,} | {hours} | {made.get('device', '')} |"
+        )
+        found += [f"- {said.format(made[key])}" for key, said in SCORES.items() if key in made]
+    return "\n".join([*lines, "", *found]) + "\n"
+
+
+def _evaluation(measured: dict[str, Any] | None, folder: Path) -> str:
+    title = "## PocketEval: does it draw what it was asked?\n\n"
+    if measured is None:
+        return title + f"Not measured yet: `sdlearn eval {folder.name} --to {EVALUATION.parent}`.\n"
+    result = Result(tuple(Row(**row) for row in measured["rows"]))
+    said = (
+        f"{measured['steps']} DDIM steps, guidance {measured['guidance_scale']:g}. The pictures "
+        "are read by `world.check`, which never saw a model's picture when it learnt.\n\n"
+    )
+    figures = [
+        f"![PocketEval's score, variety and burnt pictures against {what}.]"
+        f"({EVALUATION.parent.as_posix()}/{name}.png)"
+        for name, what in (("steps", "the number of steps"), ("guidance_scale", "guidance"))
+        if (folder / EVALUATION.parent / f"{name}.png").exists()
+    ]
+    return "\n".join([title + said + result.markdown(), "", *figures]) + "\n"
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None

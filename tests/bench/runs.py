@@ -1,0 +1,134 @@
+"""What it costs to look: whole runs here, against the diffusers pipeline's for the same picture.
+
+Also in the table, for comparison: the pipeline with its attention computed step by step and kept,
+which is how one usually gets at it.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from diffusers import StableDiffusionPipeline
+from diffusers.models.attention_processor import AttnProcessor2_0
+
+import sdlearn as sd
+from sdlearn import models
+from sdlearn.stages import attention
+from tests.bench.imports import milliseconds
+from tests.bench.timing import Row, in_pairs
+
+TITLE = "whole runs, against the diffusers pipeline's"
+PROMPT = "a big red cat wearing a crown, on the grass"
+RECORDS = (
+    ("nothing recorded", (), 1.0),
+    ("latents and noise", ("latents", "noise"), 1.03),
+    ("with attention", ("latents", "noise", "attention"), 1.10),
+)
+FIRST_PICTURE = """
+import sdlearn as sd
+sd.load("pocket-sd15").generate("a red cat").image
+"""
+
+
+def rows(pairs: int) -> Iterator[Row]:
+    """The pocket model; the full-size SD 1.5, with random weights; the first picture of a day."""
+    pocket = sd.load("pocket-sd15", device="cpu")
+    yield from costs("pocket-sd15, 25 steps", pocket, 25, max(5, pairs // 2))
+    yield from costs("SD 1.5, 2 steps", full_size(pocket), 2, 5, size=512)
+    yield first_picture(max(5, pairs // 4))
+
+
+def costs(name: str, model: sd.models.Model, steps: int, pairs: int, **size: int) -> Iterator[Row]:
+    """A row for each thing to record, and one for attention as it is usually got at."""
+    side = size.get("size") or model.size[0]
+    pipe = StableDiffusionPipeline(
+        **{n: getattr(model.parts, n) for n in ("vae", "text_encoder", "tokenizer", "unet")},
+        scheduler=model.parts.scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipe.set_progress_bar_config(disable=True)
+
+    def plain() -> None:
+        generator = torch.Generator().manual_seed(0)
+        pipe(PROMPT, num_inference_steps=steps, height=side, width=side, generator=generator)
+
+    def ours(record: tuple[str, ...]) -> Callable[[], object]:
+        return lambda: model.generate(PROMPT, steps=steps, height=side, width=side, record=record)
+
+    for what, record, goal in RECORDS:
+        kept = model.generate(PROMPT, steps=1, height=side, width=side, record=record).nbytes
+        title = f"{name}: {what} ({kept / 2**20:.1f} MiB a step)"
+        yield in_pairs(title, ours(record), lambda: plain, pairs=pairs, goal=goal)
+    title = f"{name}: explicit softmax, all kept"
+    yield in_pairs(title, lambda: explicitly(pipe, plain), lambda: plain, pairs=pairs, goal=None)
+
+
+def explicitly(pipe: Any, run: Callable[[], None]) -> None:
+    """The pipeline's run with every attention to the words computed openly and kept."""
+    kept: list[torch.Tensor] = []
+    places = attention.places(pipe.unet)
+    try:
+        for place in places:
+            place.module.processor = Keeping(kept)
+        run()
+    finally:
+        for place in places:
+            place.module.processor = AttnProcessor2_0()
+
+
+class Keeping:
+    """The attention of a textbook: probabilities in the open, and put aside."""
+
+    def __init__(self, kept: list[torch.Tensor]) -> None:
+        self.kept = kept
+
+    def __call__(self, attn: Any, x: torch.Tensor, encoder_hidden_states: Any = None) -> Any:
+        """One layer, one call."""
+        q, k, v = attn.to_q(x), attn.to_k(encoder_hidden_states), attn.to_v(encoder_hidden_states)
+        q, k, v = (attn.head_to_batch_dim(part) for part in (q, k, v))
+        probabilities = attn.get_attention_scores(q, k)
+        self.kept.append(probabilities.detach().clone())
+        return attn.to_out[1](attn.to_out[0](attn.batch_to_head_dim(probabilities @ v)))
+
+
+def full_size(pocket: Any) -> Any:
+    """SD 1.5 at its full size, with the pocket model's tokenizer and weights of no meaning."""
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    configs = models.published_configs("sd15")
+    torch.manual_seed(0)
+    pipe = StableDiffusionPipeline(
+        unet=UNet2DConditionModel.from_config(configs["unet"]).eval(),
+        vae=AutoencoderKL.from_config(configs["vae"]).eval(),
+        text_encoder=CLIPTextModel(CLIPTextConfig(**configs["text_encoder"])).eval(),
+        tokenizer=pocket.parts.tokenizer,
+        scheduler=pocket.parts.scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    return sd.wrap(pipe)
+
+
+def first_picture(pairs: int) -> Row:
+    """From a fresh Python to the first picture, against `import torch`."""
+
+    def fresh() -> float:
+        code = (
+            f"import time; t = time.perf_counter()\n{FIRST_PICTURE}\nprint(time.perf_counter() - t)"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+        return float(done.stdout.split()[-1]) * 1e3
+
+    fresh()
+    ours, theirs = zip(
+        *((fresh(), milliseconds("import torch")) for _ in range(pairs)), strict=True
+    )
+    return Row("first picture, from a cold start", ours, theirs, 3.0)

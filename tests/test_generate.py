@@ -1,0 +1,144 @@
+"""`sdlearn generate`: pictures that carry their settings, the trace and the strip beside them."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sdlearn import _generate
+from sdlearn import models as sd_models
+from sdlearn.cli import main
+from sdlearn.trace import Trace
+from tests import tiny
+
+PROMPT = "a red cat on the grass"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A tiny model with random weights, as a folder."""
+    return tiny.save("sd1", tmp_path_factory.mktemp("model") / "tiny")
+
+
+def draw(folder, *more):
+    options = ("--model", str(folder), "--steps", "2", "--quiet", "--device", "cpu")
+    return main(["generate", PROMPT, *options, *map(str, more)])
+
+
+def test_a_picture_can_be_drawn_again_from_what_is_written_in_it(folder, tmp_path, capsys):
+    out = tmp_path / "cat.png"
+    options = ("--seed", 3, "--guidance", 4, "--sampler", "Euler a", "--negative", "a beach")
+    assert draw(folder, "--out", out, *options) == 0
+    assert capsys.readouterr().out.strip() == str(out)
+    told = _generate.read_settings(out)
+    assert told["prompt"] == PROMPT
+    assert told["negative_prompt"] == "a beach"
+    assert told["sampler"] == "euler_ancestral"
+    wanted = ("steps", "seed", "guidance_scale", "sampler", "height", "width", "negative_prompt")
+    again = sd_models.load(folder, device="cpu").generate(
+        told["prompt"], **{name: told[name] for name in wanted}
+    )
+    assert np.array_equal(again.image, Image.open(out))
+
+
+def test_several_seeds_are_several_files(folder, tmp_path):
+    assert draw(folder, "--out", tmp_path / "cat.png", "--seed", 4, 5) == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["cat-0.png", "cat-1.png"]
+    assert [_generate.read_settings(tmp_path / f"cat-{i}.png")["seed"] for i in (0, 1)] == [4, 5]
+
+
+def test_trace_and_strip_lie_beside_the_picture(folder, tmp_path):
+    trace, strip = tmp_path / "run.safetensors", tmp_path / "strip.png"
+    options = ("--out", tmp_path / "cat.png", "--trace", trace, "--strip", strip)
+    assert draw(folder, *options, "--words", "cat") == 0
+    kept = Trace.load(trace)
+    assert np.array_equal(kept.image, Image.open(tmp_path / "cat.png"))
+    assert kept.attention["cat"].mean().values.ndim == 2
+    assert Image.open(strip).width > 500
+    assert not [p for p in tmp_path.iterdir() if "draft" in p.name]
+
+
+def test_from_a_picture_and_into_one(folder, tmp_path):
+    model = sd_models.load(folder, device="cpu")
+    height, width = model.size
+    picture, mask = tmp_path / "in.png", tmp_path / "mask.png"
+    Image.new("RGB", (width, height), "orange").save(picture)
+    hole = Image.new("L", (width, height))
+    hole.paste(255, (0, 0, width // 2, height))
+    hole.save(mask)
+    out = tmp_path / "out.png"
+    assert draw(folder, "--image", picture, "--strength", 0.5, "--out", out) == 0
+    assert _generate.read_settings(out)["kind"] == "image-to-image"
+    assert draw(folder, "--image", picture, "--mask", mask, "--out", out) == 0
+    assert _generate.read_settings(out)["kind"] == "inpainting"
+
+
+@pytest.mark.parametrize(
+    ("more", "complaint"),
+    [
+        (("--out", "cat.jpg"), "must be a .png"),
+        (("--trace", "run.pt"), "must end in .safetensors"),
+        (("--mask", "m.png"), "--image"),
+        (("--strength", "0.5"), "give a picture"),
+        (("--words", "cat"), "--strip"),
+        (("--strip", "s.png", "--seed", "1", "2"), "give one --seed"),
+        (("--out", "nowhere/cat.png"), "There is no folder nowhere"),
+        (("--sampler", "eulr"), "Did you mean 'euler'"),
+        (("--height", "100"), "multiple of 8"),
+        (("--image", "nothing.png"), "nothing.png"),
+        (("--guidance", "nan"), "guidance_scale"),
+        (("--device", "toaster"), "toaster"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(more, complaint, folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert draw(folder, *more) == 1
+    told = capsys.readouterr()
+    assert complaint in told.err
+    assert "Traceback" not in told.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_was_stopped_leaves_what_it_has(folder, tmp_path, monkeypatch, capsys):
+    steps = []
+
+    class Bar:
+        def __init__(self, **options):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            pass
+
+        def update(self):
+            steps.append(1)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("tqdm.tqdm", Bar)
+    out = tmp_path / "cat.png"
+    with pytest.warns(UserWarning, match="Stopped after 1 of 2 steps"):
+        assert draw(folder, "--out", out) == 130
+    assert _generate.read_settings(out)["interrupted_after"] == 1
+
+
+def test_settings_of_other_pictures_are_empty_not_errors(tmp_path):
+    from PIL.PngImagePlugin import PngInfo
+
+    for name, text in (("plain", None), ("strange", "{"), ("list", "[1]")):
+        info = PngInfo()
+        if text:
+            info.add_text(_generate.KEY, text)
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{name}.png", pnginfo=info)
+        assert _generate.read_settings(tmp_path / f"{name}.png") == {}
+
+
+def test_letters_of_every_kind_survive(folder, tmp_path):
+    out = tmp_path / "cat.png"
+    prompt = 'a "rouge" chat 🐈 <b>'
+    options = ["--model", str(folder), "--steps", "1", "--quiet", "--out", str(out)]
+    assert main(["generate", prompt, *options, "--device", "cpu"]) == 0
+    assert _generate.read_settings(out)["prompt"] == prompt
+    assert json.loads(Image.open(out).text[_generate.KEY])["prompt"] == prompt

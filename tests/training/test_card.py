@@ -1,0 +1,58 @@
+"""The model card says what was measured, and nothing else."""
+
+import json
+
+import pytest
+
+from sdlearn.training import card
+
+RECORD = {
+    "recipe": {
+        "mirrors": "Stable Diffusion 9",
+        "size": 64,
+        "pictures": 12_345,
+        "plans": {"vae": {"steps": 100}, "unet": {"steps": 200}},
+    },
+    "stages": {
+        "vae": {"step": 100, "samples": 1600, "hours": 1.25, "device": "CPU", "psnr": 23.456},
+        "unet": {"step": 150, "samples": 9600, "hours": 2.0, "device": "NVIDIA H200"},
+    },
+}
+EVALUATION = {
+    "steps": 25,
+    "guidance_scale": 5.0,
+    "rows": [{"name": "colours", "score": 0.5, "seen": 0.625, "heldout": 0.375, "count": 200}],
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "recipe.json").write_text(json.dumps(RECORD))
+    return tmp_path
+
+
+def test_every_figure_of_training_is_in_it(folder):
+    text = card.write(folder).read_text(encoding="utf-8")
+    for said in ("Stable Diffusion 9", "64 x 64", "12,345", "1,600", "1.2", "23.5 dB", "H200"):
+        assert said in text
+    assert "150 of 200" in text  # an unfinished stage says so
+    assert "100 of 100" not in text
+    assert "Not measured yet" in text
+
+
+def test_with_an_evaluation_its_table_is_there(folder):
+    (folder / card.EVALUATION).parent.mkdir()
+    (folder / card.EVALUATION).write_text(json.dumps(EVALUATION))
+    text = card.text(folder)
+    assert "| colours | 0.500 | 0.625 | 0.375 | 200 | 0.85 | 0.85 |" in text
+    assert "guidance 5" in text
+    assert "Not measured yet" not in text
+    assert ".png" not in text
+    (folder / card.EVALUATION).with_name("steps.png").touch()
+    assert "(eval/steps.png)" in card.text(folder)
+
+
+def test_without_a_recipe_there_is_no_card(tmp_path):
+    with pytest.raises(FileNotFoundError, match="--export"):
+        card.write(tmp_path)
+    assert list(tmp_path.iterdir()) == []
