@@ -25,7 +25,7 @@ def test_help_names_every_command_and_no_other(arguments, capsys):
         code = stop.code
     assert code == 0
     listed = re.findall(r"^    (\w+) ", capsys.readouterr().out, re.MULTILINE)
-    assert listed == ["lab", "train", "eval", "book", "doctor"]
+    assert listed == ["lab", "generate", "models", "train", "eval", "book", "doctor"]
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ class Pocket:
 
 
 _SD1, _SD2 = 1_066_235_307, 1_289_952_427
-_SDXL, _REFINER = 3_468_872_875, 3_037_834_363
+_SDXL, _REFINER = 3_468_837_867, 3_037_840_363
 _NINE_CHANNELS = 5 * 320 * 3 * 3  # inpainting: five channels more into the first convolution
 
 PUBLISHED = {

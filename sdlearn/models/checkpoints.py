@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from sdlearn.models.classes import NETWORKS, scheduler_class
 from sdlearn.models.configs import Configs, folder_configs, published_configs
 from sdlearn.models.files import Shapes, shapes_of
-from sdlearn.models.folders import SDXL_SETTINGS
+from sdlearn.models.folders import assemble
 from sdlearn.models.networks import empty_network, filled
 from sdlearn.models.tokenizers import tokenizers_for
 from sdlearn.stages.families import KNOWN, recognise
@@ -67,7 +67,8 @@ def load_checkpoint(
         device: Where the networks shall lie.
         dtype: In what they shall compute.
         tokenizer: The folder of a tokenizer, or of a model that has one.
-        config: A published model's name, or a model's folder, whose configs fit the file.
+        config: A published model's name (a str), or a model's folder (a Path), with the configs
+            that fit the file.
     """
     shapes = shapes_of(path)
     kind = recognise_names(shapes, path)
@@ -87,25 +88,15 @@ def load_checkpoint(
             f"{path} holds an {_TITLES[kind]}, and config={str(config)!r} is not a model of that "
             f"family but of {family}. Leave config out, or name one that fits."
         )
-    folder = Path(config) if config is not None and Path(config).is_dir() else None
-    tokenizers = tokenizers_for(family, tokenizer or folder)
+    like = config if isinstance(config, Path) else None
+    tokenizers = tokenizers_for(family, tokenizer or like)
     weights = load_file(path)
     networks = {
         part: _network(part, configs[part], weights, kind, device, dtype, path)
         for part in NETWORKS
         if part in configs
     }
-    return Parts(
-        unet=networks["unet"],
-        vae=networks["vae"],
-        scheduler=scheduler,
-        tokenizer=tokenizers.get("tokenizer"),
-        text_encoder=networks.get("text_encoder"),
-        tokenizer_2=tokenizers.get("tokenizer_2"),
-        text_encoder_2=networks.get("text_encoder_2"),
-        settings=(SDXL_SETTINGS if family.is_sdxl else {}) | configs.get("settings", {}),
-        family=family,
-    )
+    return assemble(networks, tokenizers, scheduler, configs.get("settings", {}), family)
 
 
 def recognise_names(shapes: Shapes, path: Path) -> str:
@@ -142,9 +133,12 @@ def _has(shapes: Shapes, prefix: str = UNET) -> bool:
 
 def _configs(kind: str, shapes: Shapes, path: Path, config: str | Path | None) -> Configs:
     """The configs that the caller named, or the published ones that fit the file."""
-    channels = shapes[f"{UNET}input_blocks.0.0.weight"][1]
-    if config is not None and Path(config).is_dir():
-        configs = folder_configs(Path(config))
+    first = f"{UNET}input_blocks.0.0.weight"
+    if first not in shapes:
+        raise ValueError(f"{path} lacks {first}, its U-Net's first weights. It was saved half.")
+    channels = shapes[first][1]
+    if isinstance(config, Path):
+        configs = folder_configs(config)
     else:
         configs = published_configs(config or _published(kind, channels == 9, path))
     if config is None:  # a fine-tune for inpainting of a model that was never published so

@@ -1,7 +1,8 @@
 """The classes that a model's index may name: those of diffusers and transformers, and no others.
 
-Each comes from its own module. `from diffusers import StableDiffusionPipeline` would give them
-too, and load every pipeline, image processor and safety checker with them.
+Each comes from its own module, so that no pipeline is imported for it. That saves little time (both
+libraries import most of themselves for their first class), but it is quiet: the pipelines' image
+processors and safety checkers each have something to say about packages that nothing here needs.
 """
 
 from __future__ import annotations

@@ -19,7 +19,13 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 def shapes_of(path: Path) -> Shapes:
-    """Return the names and shapes in a safetensors file; this reads its first kilobytes only."""
+    """Return the names and shapes in a safetensors file; this reads its first kilobytes only.
+
+    Args:
+        path: The file.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not there: it was not fetched, or not saved, whole.")
     try:
         with safe_open(path, framework="pt") as file:
             return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
@@ -28,7 +34,8 @@ def shapes_of(path: Path) -> Shapes:
 
 
 def _damaged(path: Path, error: Exception) -> str:
-    beginning = path.read_bytes()[:64] if path.is_file() else b""
+    with path.open("rb") as file:
+        beginning = file.read(64)
     if beginning.startswith(b"version https://git-lfs"):
         return (
             f"{path} is only a pointer of Git LFS: the weights themselves were not fetched. In "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from sdlearn.models.classes import NETWORKS, check_class, class_of, scheduler_cl
 from sdlearn.models.configs import folder_configs, read_json
 from sdlearn.models.files import PICKLED, check, read_weights, refusal, weights_file
 from sdlearn.models.networks import empty_network, filled
-from sdlearn.stages.families import recognise, refuse_strangers
+from sdlearn.stages.families import Family, recognise, refuse_strangers
 from sdlearn.stages.parts import Parts
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json")
@@ -72,17 +73,32 @@ def load_folder(folder: Path, *, device: torch.device, dtype: torch.dtype, name:
         for part in ("tokenizer", "tokenizer_2")
         if any(index.get(part) or ())
     }
-    return Parts(
-        unet=networks["unet"],
-        vae=networks["vae"],
-        scheduler=as_pipelines_take_it(scheduler) if not family.is_sdxl else scheduler,
-        tokenizer=tokenizers.get("tokenizer"),
-        text_encoder=networks.get("text_encoder"),
-        tokenizer_2=tokenizers.get("tokenizer_2"),
-        text_encoder_2=networks.get("text_encoder_2"),
-        settings=(SDXL_SETTINGS if family.is_sdxl else {}) | configs["settings"],
-        family=family,
-    )
+    return assemble(networks, tokenizers, scheduler, configs["settings"], family)
+
+
+def assemble(
+    networks: Mapping[str, torch.nn.Module],
+    tokenizers: Mapping[str, Any],
+    scheduler: Any,
+    settings: Mapping[str, Any],
+    family: Family,
+) -> Parts:
+    """Put the parts together as diffusers' pipelines would take them.
+
+    Args:
+        networks: By the names of `Parts`; so are the tokenizers.
+        tokenizers: Those that the family has.
+        scheduler: As it was saved.
+        settings: What the model's index says beside its parts.
+        family: Which Stable Diffusion it is.
+    """
+    if family.is_sdxl:
+        settings = SDXL_SETTINGS | settings
+    else:
+        scheduler = as_pipelines_take_it(scheduler)
+    names = (*NETWORKS, "tokenizer", "tokenizer_2")
+    held = {**dict.fromkeys(names), **networks, **tokenizers}
+    return Parts(**held, scheduler=scheduler, settings=dict(settings), family=family)
 
 
 def _index(folder: Path) -> dict[str, Any]:

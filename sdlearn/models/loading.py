@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sdlearn.models import hub
-from sdlearn.models.catalogue import POCKET, Pocket, entry_of, unknown
+from sdlearn.models.catalogue import POCKET, PUBLISHED, Pocket, entry_of, unknown
 from sdlearn.models.checkpoints import load_checkpoint
 from sdlearn.models.classes import NETWORKS
 from sdlearn.models.configs import settings_of
@@ -93,7 +93,8 @@ def wrap(pipe: Any) -> Model:
     """
     from sdlearn.stages.pipeline import Model
 
-    name = getattr(pipe, "name_or_path", "") or type(pipe).__name__
+    path = str(getattr(pipe, "name_or_path", None) or "").rstrip("/")
+    name = path.rpartition("/")[2] or type(pipe).__name__
     return Model(parts_of(pipe), name, source=f"a {type(pipe).__name__}")
 
 
@@ -220,5 +221,15 @@ def _parts(
         device=place,
         dtype=precision,
         tokenizer=Path(tokenizer).expanduser() if tokenizer is not None else None,
-        config=config,
+        config=_configs_from(config),
     )
+
+
+def _configs_from(config: str | PathLike[str] | None) -> str | Path | None:
+    """A published name stays a name, even where a folder is called so; the rest is a folder."""
+    if config is None or config in PUBLISHED:
+        return config
+    folder = Path(config).expanduser()
+    if folder.is_dir() and not (folder / "unet" / "config.json").is_file():
+        raise FileNotFoundError(f"config={str(config)!r} has no unet/config.json in it.")
+    return folder if folder.is_dir() else str(config)

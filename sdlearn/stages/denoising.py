@@ -121,6 +121,7 @@ class Denoising(Iterator[Step]):
         self.changes: list[str] = []
         self.call = 0
         self._usual, self._last_prompt = self.guidance, self.cond
+        self._last_kept: tuple[Tensor, Tensor] | None = None
         self._levels = self.schedule.alpha_bars.tolist()
         self._inputs: dict[tuple[Any, ...], tuple[Tensor, dict[str, Any]]] = {}
         # A U-Net that was distilled to be told the guidance needs no second half (LCM).

@@ -131,6 +131,7 @@ class Model:
 
     def preview(self, latent: Tensor) -> Image.Image:
         """A fast look at one latent: its channels mixed to colours, one pixel a place."""
+        self.check_latent(latent)
         return self.look.preview(latent)
 
     # -- the stages in a row ------------------------------------------------------------------

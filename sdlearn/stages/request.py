@@ -86,7 +86,9 @@ class Request:
         known = [field.name for field in fields(cls)]
         allowed = [name for name in known if method in FOR.get(name, (method,))]
         for name in given:
-            if name not in allowed:
+            if name in known and name not in allowed:
+                raise TypeError(f"{name} is for {' and '.join(FOR[name])}, not for {method}.")
+            if name not in known:
                 raise checks.unknown(name, allowed)
         return cls(**{**given, "seed": checks.seeds(given.get("seed", 0))})
 
@@ -103,6 +105,9 @@ class Request:
         for name in ("denoising_start", "denoising_end"):
             if getattr(self, name) is not None:
                 checks.number(name, getattr(self, name), 0.0, 1.0)
+        for name in REFINER_ONLY:
+            if getattr(self, name) is not None:
+                checks.number(name, getattr(self, name), 0.0)
         for name in (
             "original_size",
             "target_size",

@@ -119,19 +119,13 @@ class Schedule:
     def calls(self) -> tuple[tuple[Call, ...], ...]:
         """For each step, its calls of the network."""
         count = len(self.scheduler.timesteps)
-        calls = [Call(i, level) for i, level in enumerate(self._levels()[:count])]
-        extra = count - self.steps
-        if self.order == 2:
-            groups = [calls[i : i + 2] for i in range(0, count, 2)]
-        elif self.name == "plms" and extra == 1:  # its first step looks ahead once
-            groups = [calls[:2], *([call] for call in calls[2:])]
-        else:
-            groups = [[call] for call in calls]
-        end = count if self.end is None else self.end
-        inside = [
-            tuple(call for call in group if self.begin <= call.place < end) for group in groups
-        ]
-        return tuple(group for group in inside if group)
+        calls = tuple(Call(i, level) for i, level in enumerate(self._levels()[:count]))
+        calls = calls[self.begin : self.end]
+        if (
+            self.name == "plms"
+        ):  # its first step, wherever it begins, is taken again with a look ahead
+            return (calls[:2], *((call,) for call in calls[2:]))
+        return tuple(calls[i : i + self.order] for i in range(0, len(calls), self.order))
 
     @cached_property
     def timesteps(self) -> Tensor:

@@ -37,7 +37,7 @@ PROMPTS = (
 def build_unet(recipe: Recipe) -> UNet2DConditionModel:
     """The U-Net, untrained."""
     torch.manual_seed(recipe.seed + 3)
-    return UNet2DConditionModel(**recipe.unet).to(memory_format=torch.channels_last)
+    return UNet2DConditionModel(**recipe.unet)
 
 
 class Latents:
@@ -115,8 +115,7 @@ class UNetStage(Stage):
 
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The squared error of the noise; easy timesteps count less (min-SNR)."""
-        xt = batch["xt"].contiguous(memory_format=torch.channels_last)
-        eps_hat = model(xt, batch["t"], self._read(batch["tokens"])).sample.float()
+        eps_hat = model(batch["xt"], batch["t"], self._read(batch["tokens"])).sample.float()
         error = ((eps_hat - batch["eps"]) ** 2).mean((1, 2, 3))
         return (error * batch["weight"]).mean(), {"plain": error.mean()}
 

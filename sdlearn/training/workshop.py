@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from diffusers import AutoencoderKL
+from diffusers.models.attention_processor import AttnProcessor
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -105,7 +106,10 @@ class Workshop:
             return DecoderStage(self.recipe, self.pictures, self._painter()[0])
         tokenizer, text = self._reader()
         vae, latents = self._painter()
-        return UNetStage(self.recipe, self.pictures, tokenizer, text, vae, latents)
+        made = UNetStage(self.recipe, self.pictures, tokenizer, text, vae, latents)
+        if self.accelerator.device.type == "cpu":  # the fused kernel's way back is slow there
+            made.model.set_attn_processor(AttnProcessor())
+        return made
 
     def tokenizer(self) -> CLIPTokenizer:
         """The tokenizer, trained if it isn't yet: that takes seconds."""
@@ -127,7 +131,8 @@ class Workshop:
         with self.accelerator.main_process_first():
             if not path.exists():
                 self.pictures.draw()
-                made = Latents.encode(self.pictures, vae.to(self.accelerator.device))
+                with self.accelerator.autocast():
+                    made = Latents.encode(self.pictures, vae.to(self.accelerator.device))
                 measured = torch.tensor(made.scaling_factor, dtype=torch.float64)
                 draft = path.with_suffix(".draft")
                 save_file({"mean": made.mean, "std": made.std, "factor": measured}, draft)

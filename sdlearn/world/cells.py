@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -23,6 +23,8 @@ class Thing:
         x, y: Its middle, from 0 (left, top) to 1.
         share: How much of the picture it covers, 0 to 1.
         sure: How sure the checker is of kind and colour, 0 to 1.
+        cells: Where it is, without what it wears: booleans [32, 32].
+        worn_cells: Where that is.
     """
 
     kind: str
@@ -33,6 +35,8 @@ class Thing:
     y: float
     share: float
     sure: float
+    cells: np.ndarray | None = field(default=None, compare=False, repr=False)
+    worn_cells: np.ndarray | None = field(default=None, compare=False, repr=False)
 
 
 def components(here: np.ndarray) -> list[np.ndarray]:
@@ -145,6 +149,7 @@ def things_of(
         kind = label[1 : 1 + len(KINDS), r, c].sum(1)
         votes = [p[:, r, c].mean(1) for p in (colour, size, worn)]
         wears = names[int(votes[2].argmax())]
+        is_worn = best[r, c] > len(KINDS)
         out.append(
             Thing(
                 KINDS[int(kind.argmax())],
@@ -155,6 +160,14 @@ def things_of(
                 y=float((r.mean() + 0.5) / best.shape[0]),
                 share=len(region) / best.size,
                 sure=float(kind.max() / max(kind.sum(), 1e-9) * votes[0].max()),
+                cells=_grid(region[~is_worn], best.shape),
+                worn_cells=_grid(region[is_worn], best.shape),
             )
         )
     return tuple(sorted(out, key=lambda t: -t.share))
+
+
+def _grid(cells: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    grid = np.zeros(shape, dtype=bool)
+    grid[cells[:, 0], cells[:, 1]] = True
+    return grid

@@ -228,7 +228,7 @@ def test_weights_of_another_config(copy):
 def test_a_shard_that_is_missing(tmp_path):
     tiny.pipeline("sd1").save_pretrained(tmp_path, max_shard_size="100KB")
     sorted((tmp_path / "unet").glob("*-of-*.safetensors"))[1].unlink()
-    refused(ValueError, "unet", tmp_path)
+    refused(FileNotFoundError, "was not fetched, or not saved, whole", tmp_path)
 
 
 # --- pickles ------------------------------------------------------------------------------------
@@ -330,6 +330,8 @@ def test_a_file_without_all_parts(single, folders):
         ("cond_stage_model.", "no text encoder"),
     ):
         refused(ValueError, words, single(change=without(prefix)), config=folders["sd1"])
+    first = without("model.diffusion_model.input_blocks.0.0.weight")
+    refused(ValueError, "its U-Net's first weights", single(change=first), config=folders["sd1"])
     gap = without("model.diffusion_model.out.2.weight")
     refused(ValueError, "lacks 1 of its weights", single(change=gap), config=folders["sd1"])
 
@@ -344,7 +346,11 @@ def test_a_file_with_the_config_of_another_family(single, folders):
 
 
 def test_a_config_that_nobody_knows(single, folders):
-    refused(ValueError, "Did you mean sd15", single(), config="sd51", tokenizer=folders["sd1"])
+    refused(ValueError, "Did you mean sd15", single(), config="sd-15", tokenizer=folders["sd1"])
+
+
+def test_a_config_that_is_another_folder(single, tmp_path):
+    refused(FileNotFoundError, "has no unet/config.json", single(), config=tmp_path)
 
 
 def test_a_file_without_a_tokenizer(single):

@@ -142,4 +142,4 @@ def test_every_published_schedule_is_stable_diffusions(name):
 
 def test_configs_of_a_name_that_nobody_knows():
     with pytest.raises(ValueError, match="Did you mean sd15"):
-        published_configs("sd51")
+        published_configs("sd-15")

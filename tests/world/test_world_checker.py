@@ -185,3 +185,23 @@ def test_roughened_pictures_stay_pictures():
         changed += np.abs(rough - clean).mean() > 0.005
         assert np.abs(rough - clean).mean() < 0.2
     assert changed > 10
+
+
+def test_the_checker_says_where_things_are():
+    """Its cells lie on the drawn masks: on the subject, and on what it wears."""
+    inside, worn = [], []
+    for seed in range(40):
+        scene = world.sample(seed=seed)
+        masks, reading = scene.masks(128), world.read(scene.render(128))
+        if len(reading.things) != len(scene.subjects):
+            continue
+        whole = ~masks["background"]
+        for thing in reading.things:
+            cells = np.kron(thing.cells, np.ones((4, 4), dtype=bool))
+            inside.append((cells & whole).sum() / cells.sum())
+            if thing.accessory in masks and thing.worn_cells.any():
+                cells = np.kron(thing.worn_cells, np.ones((4, 4), dtype=bool))
+                worn.append((cells & masks[thing.accessory]).sum() / cells.sum())
+    assert len(inside) > 40 and len(worn) > 8
+    assert np.median(inside) > 0.85
+    assert np.median(worn) > 0.5

@@ -1,0 +1,183 @@
+"""What a run leaves, whole or interrupted: its settings, its warnings; what a model says it is."""
+
+import warnings
+
+import pytest
+import torch
+from side_by_side import PROMPT, hole, model, photo, same_pictures
+
+from sdlearn.stages.parts import Parts
+from sdlearn.trace import Record, Trace
+
+
+def stop_after(count):
+    """An on_step that presses Ctrl-C."""
+    seen = []
+
+    def on_step(step):
+        seen.append(step)
+        if len(seen) == count:
+            raise KeyboardInterrupt
+
+    return on_step
+
+
+# --- interrupted
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_interrupted_run_returns_what_it_has(count):
+    whole = model("sd1").generate(PROMPT, steps=4, seed=3)
+    with pytest.warns(UserWarning, match=f"Stopped after {count} of 4 steps") as caught:
+        trace = model("sd1").generate(PROMPT, steps=4, seed=3, on_step=stop_after(count))
+    assert [w.filename for w in caught] == [__file__]
+    assert trace.interrupted and not whole.interrupted
+    assert len(trace.steps) == count
+    for ours, expected in zip(trace.steps, whole.steps, strict=False):
+        assert torch.equal(ours.sample_next, expected.sample_next)
+    assert torch.equal(trace.latent, whole.steps[count - 1].sample_next)
+    assert trace.attention.steps == tuple(range(count))
+    # The picture is the best guess so far: what the last step aimed at.
+    same_pictures(trace.images, [whole.steps[count - 1].image("x0")])
+
+
+def test_without_records_the_sample_itself_is_drawn():
+    with pytest.warns(UserWarning, match="Stopped"):
+        trace = model("sd1").generate(PROMPT, steps=4, record=(), on_step=stop_after(2))
+    same_pictures(trace.images, [model("sd1").to_image(trace.latent)])
+
+
+@pytest.mark.parametrize("method", ["image_to_image", "inpaint"])
+def test_every_kind_of_run_can_be_interrupted(method):
+    more = {"image_to_image": (photo(),), "inpaint": (photo(), hole())}[method]
+    with pytest.warns(UserWarning, match="Stopped after 1 of"):
+        trace = getattr(model("sd1"), method)(*more, PROMPT, steps=4, on_step=stop_after(1))
+    assert trace.interrupted and len(trace.steps) == 1 and trace.image.size == (64, 64)
+
+
+def test_an_error_of_ones_own_is_not_swallowed():
+    def broken(step):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        model("sd1").generate(PROMPT, steps=2, on_step=broken)
+
+
+def test_each_step_is_shown_as_soon_as_it_is_done():
+    seen = []
+    trace = model("sd1").generate(PROMPT, steps=3, on_step=seen.append)
+    assert tuple(seen) == trace.steps
+
+
+# --- settings and prompts
+
+
+def test_a_trace_says_what_was_asked():
+    trace = model("sdxl").generate(
+        [PROMPT, "a cat"],
+        negative_prompt="the beach",
+        steps=2,
+        seed=[3, 4],
+        sampler="Euler a",
+        crop=(8, 16),
+        height=48,
+    )
+    assert trace.settings == {
+        "kind": "text-to-image",
+        "model": "StableDiffusionXLPipeline",
+        "family": "SDXL",
+        "sampler": "euler_ancestral",
+        "steps": 2,
+        "guidance_scale": 5.0,
+        "seed": [3, 4],
+        "height": 48,
+        "width": 64,
+        "dtype": "float32",
+        "crop": [8, 16],
+    }
+    assert trace.prompts == (PROMPT, "a cat")
+    assert trace.negative_prompts == ("the beach", "the beach")
+    assert [tokens.text for tokens in trace.tokens] == [PROMPT, "a cat"]
+    assert model("sd1").generate(PROMPT, guidance_scale=1, steps=1).negative_prompts == ()
+    assert model("sd1").inpaint(photo(), hole(), PROMPT, steps=1).settings["kind"] == "inpainting"
+
+
+def test_a_trace_is_saved_and_read_again(tmp_path):
+    record = Record(halves=("uncond", "cond"), heads="each")
+    trace = model("sd1").generate(
+        PROMPT, negative_prompt="a", steps=2, sampler="heun", record=record
+    )
+    trace.save(tmp_path / "run.safetensors")
+    again = Trace.load(tmp_path / "run.safetensors", model=model("sd1"))
+    assert not again.diff(trace)
+    same_pictures([again.steps[0].image("x0")], [trace.steps[0].image("x0")])
+    assert torch.equal(again.attention["cat"].values, trace.attention["cat"].values)
+
+
+def test_a_budget_is_kept():
+    free = model("sd1").generate(PROMPT, steps=4)
+    with pytest.warns(UserWarning, match="Recording this run would take"):
+        thin = model("sd1").generate(PROMPT, steps=4, record=Record(budget=free.nbytes * 3 // 4))
+    assert thin.nbytes <= free.nbytes * 3 // 4 and len(thin.attention.steps) < 4
+    assert torch.equal(thin.latent, free.latent)
+    with pytest.raises(MemoryError, match="refuse"):
+        model("sd1").generate(PROMPT, steps=4, record=Record(budget=1000, over="refuse"))
+
+
+@pytest.mark.parametrize("guidance_scale", [1.0, 7.5])
+@pytest.mark.parametrize("sampler", ["ddim", "heun"])
+def test_the_cost_that_is_said_before_is_what_it_takes(monkeypatch, sampler, guidance_scale):
+    said, fitted = {}, Record.fitted
+
+    def spy(record, *, free, **run):
+        said["cost"] = record.cost(**run)
+        return fitted(record, free=free, **run)
+
+    monkeypatch.setattr(Record, "fitted", spy)
+    asked = {"sampler": sampler, "guidance_scale": guidance_scale, "steps": 3, "seed": [0, 1]}
+    record = Record(self_attention=True, heads="each", halves=("uncond", "cond"))
+    trace = model("sd1").generate(PROMPT, record=record, **asked)
+    kept, cost = trace.attention, said["cost"]
+    share = sum(step.calls for step in trace.steps) / (3 * max(s.calls for s in trace.steps))
+    assert share == {"ddim": 1, "heun": 5 / 6}[sampler]  # Heun's last step asks only once
+    words = sum(maps.nbytes for maps in kept.kept.values())
+    places = sum(maps.nbytes for maps in kept.kept_self.values())
+    assert (words, places) == (cost.attention * share, cost.self_attention * share)
+    assert trace.nbytes - words - places == cost.latents + cost.noise
+
+
+def test_a_negative_prompt_without_guidance_is_told():
+    with pytest.warns(
+        UserWarning, match="negative_prompt does nothing at guidance_scale=1"
+    ) as said:
+        model("sd-turbo").generate(PROMPT, negative_prompt="a beach", steps=1)
+    assert [w.filename for w in said] == [__file__]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model("sd-turbo").generate(PROMPT, negative_prompt="", steps=1)
+        model("sd1").generate(PROMPT, negative_prompt="a beach", steps=1)
+
+
+# --- what it is
+
+
+def test_a_model_says_what_it_is():
+    made = model("sd2-v")
+    assert repr(made) == (
+        "Model(StableDiffusionPipeline: SD 2.x (v-prediction), 64x64 pixels, 0.7 M parameters, "
+        "cpu, float32)"
+    )
+    assert made.size == (64, 64) and made.factor == 8
+    assert made.family is made.parts.family and made.dtype == torch.float32
+    assert all(not network.training for network in made.parts.networks.values())
+
+
+def test_parts_are_counted():
+    parts = model("sdxl").parts
+    assert list(parts.networks) == ["text_encoder", "text_encoder_2", "unet", "vae"]
+    count = sum(p.numel() for n in parts.networks.values() for p in n.parameters())
+    assert parts.nbytes == 4 * count
+    nothing = Parts(None, None, parts.scheduler, None, None)
+    assert nothing.networks == {}
+    with pytest.raises(ValueError, match="no network among these parts"):
+        _ = nothing.device
