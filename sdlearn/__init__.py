@@ -85,7 +85,6 @@ def _teach_to_draw() -> None:
     from sdlearn.trace import Trace
 
     Trace.viewers.setdefault("plot", view("run"))
-    Trace.viewers.setdefault("words", view("word_maps"))
     Schedule.viewer = Schedule.viewer or view("stations")
 
 

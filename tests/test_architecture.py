@@ -34,7 +34,7 @@ ALLOWED = {
     "_machine": set(),
     "_lab": {"_resources"},
     "_book": {"_resources"},
-    "_doctor": {"_resources", "_machine", "__init__"},  # __init__ for the version
+    "_doctor": {"models", "_resources", "_machine", "__init__"},  # __init__ for the version
     "_train": {"training", "views"},
     "_generate": {"models", "trace", "views"},
     "__main__": {"cli"},

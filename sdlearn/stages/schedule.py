@@ -121,9 +121,7 @@ class Schedule:
         count = len(self.scheduler.timesteps)
         calls = tuple(Call(i, level) for i, level in enumerate(self._levels()[:count]))
         calls = calls[self.begin : self.end]
-        if (
-            self.name == "plms"
-        ):  # its first step, wherever it begins, is taken again with a look ahead
+        if self.name == "plms":  # takes its first step anew after a look ahead
             return (calls[:2], *((call,) for call in calls[2:]))
         return tuple(calls[i : i + self.order] for i in range(0, len(calls), self.order))
 
