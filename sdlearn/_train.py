@@ -87,7 +87,7 @@ def evaluate(
 
     folder = Path(model) if Path(model).is_dir() else run.exported_folder(model)
     try:
-        draws = sweeps.pipeline_draws(folder, steps=steps, guidance_scale=guidance_scale)
+        draws = sweeps.model_draws(folder, steps=steps, guidance_scale=guidance_scale)
         categories = len(pocketeval.CATEGORIES)
         with tqdm(total=categories * count, unit="pictures", mininterval=2) as bar:
             result = pocketeval.evaluate(draws(), count, progress=bar.update)

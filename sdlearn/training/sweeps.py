@@ -12,10 +12,9 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
-from sdlearn import world
+from sdlearn import models, world
 from sdlearn.training.pocketeval import CATEGORIES, Category, Draw, evaluate
 
 STEPS = (5, 10, 25, 50)
@@ -109,7 +108,7 @@ def sweep(
     return rows
 
 
-def pipeline_draws(
+def model_draws(
     folder: Path, *, steps: int = 25, guidance_scale: float = 5.0
 ) -> Callable[..., Draw]:
     """Load a diffusers folder; return what makes a `Draw` with other steps or guidance.
@@ -119,26 +118,22 @@ def pipeline_draws(
         steps: DDIM steps, unless told otherwise.
         guidance_scale: Guidance, unless told otherwise.
     """
-    from diffusers import DDIMScheduler, StableDiffusionPipeline
-
     if not (Path(folder) / "model_index.json").is_file():
         raise FileNotFoundError(
             f"{folder} is no diffusers folder: it has no model_index.json. Name a model's folder, "
             "or put one together with: sdlearn train MODEL --export DIR"
         )
-    pipe = StableDiffusionPipeline.from_pretrained(folder, safety_checker=None)
-    pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config)
-    pipe.to("cuda" if torch.cuda.is_available() else "cpu")
-    pipe.set_progress_bar_config(disable=True)
+    model = models.load(folder)
 
     def with_settings(steps: int = steps, guidance_scale: float = guidance_scale) -> Draw:
         def draw(texts: Sequence[str], seeds: Sequence[int]) -> list[Image.Image]:
-            noise = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
-            return pipe(
+            return model.generate(
                 list(texts),
-                num_inference_steps=steps,
+                seed=list(seeds),
+                steps=steps,
                 guidance_scale=guidance_scale,
-                generator=noise,
+                sampler="ddim",
+                record=(),
             ).images
 
         return draw

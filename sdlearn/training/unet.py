@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from accelerate import Accelerator
 from diffusers import AutoencoderKL, PNDMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -48,13 +49,17 @@ class Latents:
 
     @classmethod
     @torch.no_grad()
-    def encode(cls, pictures: Pictures, vae: AutoencoderKL, batch: int = 50) -> Latents:
+    def encode(
+        cls, pictures: Pictures, vae: AutoencoderKL, accelerator: Accelerator, batch: int = 50
+    ) -> Latents:
         """Encode every picture once; the scaling factor makes their variance 1."""
-        device = next(vae.parameters()).device
+        vae.to(accelerator.device)
         means, stds = [], []
         for begin in tqdm(range(0, len(pictures), batch), desc="encoding", mininterval=2):
             indices = torch.arange(begin, min(begin + batch, len(pictures)))
-            posterior = vae.encode(pictures.batch(indices).to(device)).latent_dist
+            shown = pictures.batch(indices).to(accelerator.device)
+            with accelerator.autocast():
+                posterior = vae.encode(shown).latent_dist
             means.append(posterior.mean.half().cpu())
             stds.append(posterior.std.half().cpu())
         mean, std = torch.cat(means).contiguous(), torch.cat(stds).contiguous()

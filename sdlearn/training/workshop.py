@@ -131,8 +131,7 @@ class Workshop:
         with self.accelerator.main_process_first():
             if not path.exists():
                 self.pictures.draw()
-                with self.accelerator.autocast():
-                    made = Latents.encode(self.pictures, vae.to(self.accelerator.device))
+                made = Latents.encode(self.pictures, vae, self.accelerator)
                 measured = torch.tensor(made.scaling_factor, dtype=torch.float64)
                 draft = path.with_suffix(".draft")
                 save_file({"mean": made.mean, "std": made.std, "factor": measured}, draft)

@@ -156,4 +156,4 @@ def test_a_sweep_has_a_row_for_each_setting():
 
 def test_a_folder_that_is_no_model_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no model_index.json.*sdlearn train MODEL"):
-        sweeps.pipeline_draws(tmp_path)
+        sweeps.model_draws(tmp_path)

@@ -50,7 +50,7 @@ def test_eval_draws_its_sweeps(tmp_path, monkeypatch, capsys):
         pairs = zip(prompts, seeds, strict=True)
         return [world.parse(prompt).replace(seed=seed).render() for prompt, seed in pairs]
 
-    monkeypatch.setattr(sweeps, "pipeline_draws", lambda *_, **__: lambda **___: oracle)
+    monkeypatch.setattr(sweeps, "model_draws", lambda *_, **__: lambda **___: oracle)
     monkeypatch.setattr(sweeps, "STEPS", (5, 10))
     monkeypatch.setattr(sweeps, "GUIDANCE", (1.0, 5.0))
     monkeypatch.setattr(sweeps, "VARIETY_PROMPTS", sweeps.VARIETY_PROMPTS[:1])
