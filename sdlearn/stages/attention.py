@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from sdlearn.trace import Layer, Record
+from sdlearn.trace.layers import chosen
 from sdlearn.trace.maps import Key
 
 PLACE = re.compile(
@@ -194,17 +195,8 @@ def choose(found: Sequence[Place], wanted: Sequence[str] | None) -> tuple[Place,
     """The places whose names begin with one of the wanted ones; None wants all."""
     if wanted is None:
         return tuple(found)
-    for name in wanted:
-        if not any(_begins(place.name, name) for place in found):
-            raise ValueError(
-                f"layers has {name!r}, with which no layer's name begins. They are "
-                f"{', '.join(place.name for place in found)}."
-            )
-    return tuple(p for p in found if any(_begins(p.name, name) for name in wanted))
-
-
-def _begins(name: str, beginning: str) -> bool:
-    return name == beginning or name.startswith(beginning.rstrip(".") + ".")
+    layers = [place.layer(1, 1) for place in found]
+    return tuple(found[index] for index in chosen(layers, wanted))
 
 
 @dataclass(eq=False)

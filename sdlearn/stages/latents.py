@@ -82,12 +82,12 @@ def encode(vae: Any, pictures: Tensor, *, upcast: bool = False) -> Posterior:
 
     `upcast` lets a VAE that says so work in single precision: SDXL's overflows in half.
     """
-    pictures = pictures.to(vae.device)
+    pictures = pictures.to(vae.device, vae.dtype)  # rounded first, as the pipelines do
     if upcast and vae.config.force_upcast and vae.dtype != torch.float32:
         with _InFloat32(vae):
             distribution = vae.encode(pictures.float()).latent_dist
     else:
-        distribution = vae.encode(pictures.to(vae.dtype)).latent_dist
+        distribution = vae.encode(pictures).latent_dist
     factor, middle, spread = _scaling(vae, distribution.mean)
 
     def scale(latents: Tensor) -> Tensor:

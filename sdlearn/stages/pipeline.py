@@ -107,7 +107,7 @@ class Model:
             schedule: From `schedule`.
             **settings: As for `generate`: guidance_scale, negative_prompt, record, intervene...
         """
-        request = Request.of("denoise", settings)
+        request = Request.of("denoise", settings, self.family)
         if not isinstance(schedule, Schedule):
             raise TypeError(
                 f"schedule must come from model.schedule(...), got {type(schedule).__name__}."
@@ -177,7 +177,7 @@ class Model:
             **more: karras, eta (DDIM), prompt_2 and negative_prompt_2, sizes and crops (SDXL),
                 denoising_end (for a refiner to go on).
         """
-        request = Request.of("generate", _given(locals()))
+        request = Request.of("generate", _given(locals()), self.family)
         return runs.from_noise(self, prompt, request)
 
     def image_to_image(
@@ -201,7 +201,7 @@ class Model:
                 where the base model's denoising_end stopped.
         """
         given = {"steps": steps, "strength": strength, **settings}
-        request = Request.of("image_to_image", given)
+        request = Request.of("image_to_image", given, self.family)
         return runs.from_picture(self, picture, prompt, request)
 
     def inpaint(
@@ -225,7 +225,7 @@ class Model:
             **settings: As for `generate`.
         """
         given = {"steps": steps, "strength": strength, **settings}
-        request = Request.of("inpaint", given)
+        request = Request.of("inpaint", given, self.family)
         return runs.into_hole(self, picture, mask, prompt, request)
 
     # -- what it is ---------------------------------------------------------------------------

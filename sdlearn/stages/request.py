@@ -81,7 +81,7 @@ class Request:
     negative_aesthetic_score: float | None = None
 
     @classmethod
-    def of(cls, method: str, given: dict[str, Any]) -> Request:
+    def of(cls, method: str, given: dict[str, Any], family: Family) -> Request:
         """Check the arguments of a method of `Model` and take them in."""
         known = [field.name for field in fields(cls)]
         allowed = [name for name in known if method in FOR.get(name, (method,))]
@@ -90,7 +90,15 @@ class Request:
                 raise TypeError(f"{name} is for {' and '.join(FOR[name])}, not for {method}.")
             if name not in known:
                 raise checks.unknown(name, allowed)
-        return cls(**{**given, "seed": checks.seeds(given.get("seed", 0))})
+        request = cls(**{**given, "seed": checks.seeds(given.get("seed", 0))})
+        for names, whose, allowed in (
+            (REFINER_ONLY, "SDXL's refiner", family.name == "sdxl-refiner"),
+            (SDXL_ONLY, "SDXL", family.is_sdxl),
+        ):
+            wrong = [name for name in names if getattr(request, name) is not None]
+            if wrong and not allowed:
+                raise ValueError(f"{wrong[0]} is for {whose}; this is a model of {family}.")
+        return request
 
     def __post_init__(self) -> None:
         """Refuse what can't be meant."""
@@ -163,28 +171,22 @@ class Request:
     def sizes(self, family: Family, size: tuple[int, int], kind: str) -> tuple[Sizes, Sizes] | None:
         """SDXL's conditioning for the prompt and for the negative prompt; None elsewhere.
 
-        What the negative prompt is told where nothing is said, is told as the pipelines tell it:
-        the prompt's sizes; and the prompt's crop only in text-to-image without sizes of its own.
+        Where nothing is said of the negative prompt, it is told what the pipelines tell it: the
+        prompt's sizes and crop; but no crop for the refiner, nor beside sizes of its own.
         """
         if not family.is_sdxl:
-            given = [n for n in (*SDXL_ONLY, *REFINER_ONLY) if getattr(self, n) is not None]
-            if given:
-                raise ValueError(f"{given[0]} is for SDXL; this is a model of {family}.")
             return None
-        if family.name != "sdxl-refiner":
-            given = [name for name in REFINER_ONLY if getattr(self, name) is not None]
-            if given:
-                raise ValueError(f"{given[0]} is for SDXL's refiner; this is a model of {family}.")
         score = 6.0 if self.aesthetic_score is None else self.aesthetic_score
         worse = 2.5 if self.negative_aesthetic_score is None else self.negative_aesthetic_score
         wanted = Sizes(
             self.original_size or size, self.crop or (0, 0), self.target_size or size, score
         )
-        own = self.negative_original_size and self.negative_target_size
-        same_crop = kind in ("text-to-image", "loop") and not own
+        from_noise = kind in ("text-to-image", "loop")  # elsewhere the pipelines keep the crop
+        own = from_noise and self.negative_original_size and self.negative_target_size
+        crop = (0, 0) if own or family.name == "sdxl-refiner" else wanted.crop
         unwanted = Sizes(
             self.negative_original_size or wanted.original,
-            self.negative_crop or (wanted.crop if same_crop else (0, 0)),
+            self.negative_crop or crop,
             self.negative_target_size or wanted.target,
             worse,
         )

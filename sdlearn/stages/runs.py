@@ -57,14 +57,15 @@ def from_noise(model: Model, prompt: Any, request: Request) -> Trace:
     """Text to image."""
     _refuse_inpainting_unet(model)
     schedule = _schedule(model, request).between(None, request.denoising_end)
-    count = request.count(prompt, 1 if request.latent is None else len(request.latent))
+    own = _own_latent(model, request)
+    count = request.count(prompt, 1 if own is None else len(own))
+    shape = model.latent_shape(count, *model.sides(request.height, request.width))
     cond, uncond = _prompts(model, prompt, request, count)
     source, dtype = latents.generators(request.seed), cond.embeddings.dtype
-    if request.latent is None:
-        shape = model.latent_shape(count, *model.sides(request.height, request.width))
+    if own is None:
         start = latents.noise(shape, source, model.device, dtype)
     else:
-        start = _own_latent(model, request, count).to(model.device, dtype)
+        start = _shared(own.to(model.device, dtype), count)
     start = start * schedule.scheduler.init_noise_sigma
     return _run(model, request, Start("text-to-image", start, schedule, source, cond, uncond))
 
@@ -91,10 +92,11 @@ def from_picture(model: Model, picture: Pictures, prompt: Any, request: Request)
     source = latents.generators(request.seed)
     if known is None:
         if isinstance(source, list):  # each picture from its own seed
-            pictures = pictures.repeat(count // len(pictures), 1, 1, 1)
+            pictures = torch.cat([pictures] * (count // len(pictures)))
         known = _encoded(model, pictures, source)
     known = known.to(model.device, cond.embeddings.dtype)
-    known = known.repeat(count // len(known), 1, 1, 1)
+    # Not repeat(), which lays numbers out anew: in another layout sums are rounded otherwise.
+    known = torch.cat([known] * (count // len(known)))
     if not going_on:
         eps = latents.noise(tuple(known.shape), source, model.device, known.dtype)
         known = _noised(model, schedule, known, eps)
@@ -268,9 +270,11 @@ def _for_each(name: str, texts: Any, count: int) -> tuple[str, ...]:
     return texts * count if len(texts) == 1 else texts
 
 
-def _own_latent(model: Model, request: Request, count: int) -> Tensor:
-    """Noise that the user brought, for each picture."""
+def _own_latent(model: Model, request: Request) -> Tensor | None:
+    """Noise that the user brought, if it fits."""
     latent = request.latent
+    if latent is None:
+        return None
     model.check_latent(latent)
     sides = [side * model.factor for side in latent.shape[-2:]]
     for name, asked, has in (
@@ -279,7 +283,7 @@ def _own_latent(model: Model, request: Request, count: int) -> Tensor:
     ):
         if asked not in (None, has):
             raise ValueError(f"latent is for a {name} of {has}, and {name}={asked} was asked for.")
-    return latent.repeat(count // len(latent), 1, 1, 1)
+    return latent
 
 
 def _latents_or_pictures(

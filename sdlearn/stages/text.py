@@ -104,19 +104,15 @@ class Prompt:
 
     def with_embeddings(self, embeddings: Tensor, pooled: Tensor | None = None) -> Prompt:
         """The same prompt, with vectors of your own in place of the encoder's."""
-        for name, new, old in (
-            ("embeddings", embeddings, self.embeddings),
-            ("pooled", pooled, self.pooled),
-        ):
-            wanted = None if old is None else tuple(old.shape)
-            if new is not None and getattr(new, "shape", type(new).__name__) != wanted:
+        changed = {"embeddings": embeddings} | ({} if pooled is None else {"pooled": pooled})
+        for name, new in changed.items():
+            old = getattr(self, name)
+            if not isinstance(new, Tensor) or old is None or new.shape != old.shape:
+                wanted = "left out" if old is None else f"a tensor {tuple(old.shape)}"
                 came = tuple(new.shape) if isinstance(new, Tensor) else type(new).__name__
-                raise ValueError(f"{name} must be a tensor {wanted}, got {came}.")
-        return replace(
-            self,
-            embeddings=embeddings.to(self.embeddings),
-            pooled=self.pooled if pooled is None else pooled.to(self.pooled),
-        )
+                raise ValueError(f"{name} must be {wanted}, got {came}.")
+            changed[name] = new.to(old)
+        return replace(self, **changed)
 
     def repeated(self, count: int) -> Prompt:
         """Each prompt `count` times in a row, for so many pictures of it."""

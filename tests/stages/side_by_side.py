@@ -7,6 +7,7 @@ same(model("sdxl").generate("a red cat", steps=3, seed=3), run)
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -65,14 +66,9 @@ def pipeline(kind: str, task: str = "noise", dtype: torch.dtype = torch.float32)
     if task != "noise":
         source = pipeline(kind, dtype=dtype)
         made = TASKS["sdxl" if kind.startswith("sdxl") else "sd", task]
-        index = {
-            name: value
-            for name, value in source.config.items()
-            if name in ("requires_aesthetics_score", "requires_safety_checker") and "image" in task
-        }
-        if not kind.startswith("sdxl"):
-            index["requires_safety_checker"] = False
-        pipe = made(**{k: v for k, v in source.components.items() if k != "image_encoder"}, **index)
+        known = inspect.signature(made.__init__).parameters
+        parts = {**source.config, **source.components}
+        pipe = made(**{name: part for name, part in parts.items() if name in known})
     else:
         pipe = tiny.pipeline(kind).to(dtype)
         # As in every published config: latents are no pixels, and not to be clipped to -1 to 1.

@@ -54,8 +54,8 @@ def _kept(compute, answers):
     [
         ("sd1", "ddim", PROMPT, {"height": 72, "width": 88}),  # 9 x 11, 5 x 6 and 3 x 3 places
         ("sd1", "heun", [PROMPT, OTHER], {"negative_prompt": [OTHER, "a"]}),
-        ("sd2-v", "ddim", "dreambeach, dreambeach", {"width": 48}),
-        ("sdxl", "euler", PROMPT, {"height": 48}),
+        ("sd2-v", "ddim", "dreambeach, dreambeach", {"height": 64, "width": 48}),
+        ("sdxl", "euler", PROMPT, {"height": 48, "width": 64}),
     ],
 )
 def test_kept_is_what_an_explicit_softmax_says(kind, sampler, prompt, settings):

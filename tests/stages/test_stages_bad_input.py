@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from side_by_side import PROMPT, hole, model, photo
 
+from sdlearn.stages.families import Family
 from sdlearn.stages.request import Request
 from sdlearn.trace import Record
 
@@ -288,7 +289,7 @@ WRONG = {
     # --- attention
     "layers that are not there": (
         ValueError,
-        r"'side'.*They are down\.0\.0\.0",
+        r"'side'.*The layers: down\.0\.0\.0",
         lambda: model("sd1").generate(PROMPT, steps=1, record=Record(layers=("side",))),
     ),
     "half a name": (
@@ -353,6 +354,6 @@ def test_every_argument_is_known_to_some_method():
     for field in fields(Request):
         for method in ("generate", "image_to_image", "inpaint", "denoise"):
             try:
-                Request.of(method, {field.name: field.default})
+                Request.of(method, {field.name: field.default}, Family("sdxl-refiner"))
             except TypeError as refused:
                 assert field.name in str(refused)

@@ -7,7 +7,7 @@ from side_by_side import PROMPT, model, same_pictures
 from sdlearn.stages import interventions
 from sdlearn.trace import Record
 
-OTHER = "a red dream on the grass"
+OTHER = "a red beach on the grass"
 EACH = Record(heads="each", dtype="float32")
 
 
@@ -122,9 +122,9 @@ def test_another_word_takes_over_the_maps(plain):
     assert not torch.allclose(swapped.latent, plain.latent, atol=1e-3)
     assert not torch.allclose(swapped.latent, alone.latent, atol=1e-3)
     torch.testing.assert_close(
-        swapped.attention["dream"].values, plain.attention["cat"].values, rtol=1e-5, atol=1e-7
+        swapped.attention["beach"].values, plain.attention["cat"].values, rtol=1e-5, atol=1e-7
     )
-    assert not torch.allclose(alone.attention["dream"].values, plain.attention["cat"].values)
+    assert not torch.allclose(alone.attention["beach"].values, plain.attention["cat"].values)
     assert swapped.steps[0].changes == (f"attention of the run {PROMPT!r}",)
 
 
@@ -252,7 +252,7 @@ WRONG = {
     "a factor that is a text": (TypeError, "factor", "scale_word", ("cat", "2")),
     "layers that are not there": (
         ValueError,
-        "side.*They are down",
+        "side.*The layers: down",
         "scale_word",
         ("cat", 2.0, 0.0, 1.0, "side"),
     ),

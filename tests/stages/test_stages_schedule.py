@@ -150,10 +150,10 @@ def test_stations(name):
 
 def test_the_model_keeps_its_scheduler():
     parts = model("sd1").parts
-    before = parts.scheduler.timesteps.clone()
+    before = dict(vars(parts.scheduler))
     made_schedule = model("sd1").schedule(7)
     assert made_schedule.scheduler is not parts.scheduler
-    assert torch.equal(parts.scheduler.timesteps, before)
+    assert all(vars(parts.scheduler)[name] is value for name, value in before.items())
 
 
 def test_every_run_walks_a_scheduler_of_its_own():
@@ -229,7 +229,7 @@ def test_its_html_is_escaped():
 
 def test_it_is_drawn_by_whoever_says_so(monkeypatch):
     monkeypatch.setattr(Schedule, "viewer", None)
-    with pytest.raises(RuntimeError, match=r"import sdlearn\.views"):
+    with pytest.raises(RuntimeError, match=r"sdlearn\.views"):
         made("ddim").plot()
     monkeypatch.setattr(Schedule, "viewer", staticmethod(lambda schedule: schedule.name))
     assert made("ddim").plot() == "ddim"
