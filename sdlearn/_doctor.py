@@ -25,6 +25,7 @@ OLDEST_PYTHON = (3, 10)
 GIB = 1024**3
 _MODULES = {"pillow": "PIL", "scikit-image": "skimage", "scikit-learn": "sklearn"}
 
+
 @dataclass(frozen=True)
 class Finding:
     """One line of the report: `level` is "ok", "note" (nothing is lost) or "problem"."""

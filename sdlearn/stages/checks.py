@@ -7,7 +7,9 @@ import math
 import numbers
 import sys
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -47,8 +49,25 @@ def unknown(name: str, allowed: Iterable[str]) -> TypeError:
     return TypeError(f"There is no argument {name}.{hint}")
 
 
+_heard: ContextVar[list[str] | None] = ContextVar("what a run had to say", default=None)
+
+
+@contextmanager
+def listening() -> Iterator[list[str]]:
+    """Take down what is warned of meanwhile, for the trace; it is shown all the same."""
+    heard: list[str] = []
+    before = _heard.set(heard)
+    try:
+        yield heard
+    finally:
+        _heard.reset(before)
+
+
 def warn(message: str) -> None:
     """A warning that shows the caller's own line, from however deep in the stages it comes."""
+    heard = _heard.get()
+    if heard is not None:
+        heard.append(message)
     level, frame = 2, sys._getframe(1)
     while frame is not None and frame.f_globals.get("__name__", "").startswith("sdlearn."):
         level, frame = level + 1, frame.f_back

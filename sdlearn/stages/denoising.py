@@ -17,9 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sdlearn.equations import guidance, predictions, schedules
+from sdlearn.equations import guidance, schedules
 from sdlearn.stages import attention, checks, conditioning
 from sdlearn.stages.conditioning import Sizes
+from sdlearn.stages.keeping import Answered, Keeper
 from sdlearn.stages.parts import Parts
 from sdlearn.stages.schedule import Call, Schedule
 from sdlearn.stages.text import Prompt
@@ -121,12 +122,17 @@ class Denoising(Iterator[Step]):
         self.changes: list[str] = []
         self.call = 0
         self._usual, self._last_prompt = self.guidance, self.cond
-        self._last_kept: tuple[Tensor, Tensor] | None = None
+        self._keeper = Keeper(self.record, self.schedule, self.look)
         self._levels = self.schedule.alpha_bars.tolist()
         self._inputs: dict[tuple[Any, ...], tuple[Tensor, dict[str, Any]]] = {}
         # A U-Net that was distilled to be told the guidance needs no second half (LCM).
         self._is_told = self.parts.unet.config.time_cond_proj_dim is not None
         names = inspect.signature(self.scheduler.step).parameters
+        if self.eta and "eta" not in names:
+            raise ValueError(
+                f"eta is how much fresh noise DDIM adds, and {self.schedule.name!r} has no such "
+                'setting. Say sampler="ddim", or leave eta out.'
+            )
         self._options = {
             name: value
             for name, value in (("eta", self.eta), ("generator", self.generator))
@@ -229,18 +235,25 @@ class Denoising(Iterator[Step]):
             raise StopIteration
         for change in self.interventions:
             change(self)
-        now, after = self._levels[self.index], self._levels[self.index + 1]
         sample, calls = self.latent, self.schedule.calls[self.index]
-        first: dict[str, Any] = {}
-        for number, call in enumerate(calls):
-            made = self._evaluate(call, number)
-            first = first or made
-        step = self._record(first, sample, now, after, len(calls))
+        answered = [self._evaluate(call, number) for number, call in enumerate(calls)]
+        step = self._keeper.step(
+            answered[0],
+            sample,
+            self.latent,
+            self.alpha_bar,
+            alpha_bar_next=self._levels[self.index + 1],
+            index=self.index,
+            t=self.t,
+            guidance_scale=self.guidance.scale,
+            calls=len(calls),
+            changes=tuple(self.changes),
+        )
         self.index += 1
         self.guidance, self.edits, self.changes = self._usual, [], []
         return step
 
-    def _evaluate(self, call: Call, number: int) -> dict[str, Any]:
+    def _evaluate(self, call: Call, number: int) -> Answered:
         """Ask, guide, step: one call of the network."""
         self.call = number
         t = self.scheduler.timesteps[call.place]
@@ -251,7 +264,7 @@ class Denoising(Iterator[Step]):
         x0 = getattr(told, "pred_original_sample", None)
         x0 = getattr(told, "denoised", None) if x0 is None else x0  # LCM's name for it
         self.latent = self._blended(told.prev_sample, call.place)
-        return {"xt": shown, "answers": answers, "answer": answer, "x0": x0}
+        return Answered(shown, answers, answer, x0)
 
     def _ask(self, t: Tensor, halves: tuple[str, ...]) -> tuple[dict[str, Tensor], Tensor]:
         """The network's answers, half by half, and the sample as it was shown."""
@@ -343,53 +356,5 @@ class Denoising(Iterator[Step]):
             kept_self=kept_self,
         )
 
-    def _record(
-        self, made: dict[str, Any], sample: Tensor, now: float, after: float, calls: int
-    ) -> Step:
-        keep, more = self.record, {}
-        cast = self._kept_as
-        if keep.latents:
-            x0 = made["x0"]
-            if x0 is None:
-                x0 = self._x0(made["xt"], made["answer"], now)
-            before = self._last_kept  # the last record's sample_next, if nobody moved it since
-            first = before[1] if before is not None and before[0] is sample else cast(sample)
-            self._last_kept = self.latent, cast(self.latent)
-            more |= {"sample": first, "sample_next": self._last_kept[1], "x0": cast(x0)}
-        if keep.noise:
-            eps = {h: cast(self._eps(made["xt"], a, now)) for h, a in made["answers"].items()}
-            more |= {f"eps_{half}": value for half, value in eps.items()}
-            alone = next(iter(eps.values())) if len(eps) == 1 else None
-            guided = cast(self._eps(made["xt"], made["answer"], now)) if alone is None else alone
-            more["eps"] = guided
-        return Step(
-            index=self.index,
-            t=self.t,
-            alpha_bar=now,
-            alpha_bar_next=after,
-            guidance_scale=self.guidance.scale,
-            sigma_space=self.schedule.sigma_space,
-            x0_derived=made["x0"] is None,
-            calls=calls,
-            changes=tuple(self.changes),
-            look=self.look,
-            **{**dict.fromkeys(_TENSORS), **more},
-        )
-
-    def _kept_as(self, tensor: Tensor) -> Tensor:
-        dtype = self.record.latents_dtype
-        return tensor if dtype is None else tensor.to(getattr(torch, dtype))
-
-    def _x0(self, xt: Tensor, answer: Tensor, alpha_bar: float) -> Tensor:
-        return predictions.x0_and_eps(xt, answer, alpha_bar, self.schedule.prediction)[0]
-
-    def _eps(self, xt: Tensor, answer: Tensor, alpha_bar: float) -> Tensor:
-        if self.schedule.prediction == "eps":
-            return answer
-        return predictions.x0_and_eps(xt, answer, alpha_bar, self.schedule.prediction)[1]
-
     def _to_xt(self, latent: Tensor, sigma: float) -> Tensor:
         return latent / (1 + sigma**2) ** 0.5 if self.schedule.sigma_space else latent
-
-
-_TENSORS = ("sample", "sample_next", "eps_uncond", "eps_cond", "eps", "x0")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -201,16 +202,21 @@ class Request:
             return record
         size = tuple(latent.shape[-2:])
         layers = [place.layer(*size) for place in attention.places(parts.unet)]
-        return record.fitted(
-            free=_machine.memory()[0] or UNKNOWN,
-            steps=len(schedule),
-            calls=max(map(len, schedule.calls)),
-            latent_shape=tuple(latent.shape),
-            halves=halves,
-            layers=layers,
-            tokens=77,
-            dtype=latent.dtype,
-        )
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            fitted = record.fitted(
+                free=_machine.memory()[0] or UNKNOWN,
+                steps=len(schedule),
+                calls=max(map(len, schedule.calls)),
+                latent_shape=tuple(latent.shape),
+                halves=halves,
+                layers=layers,
+                tokens=77,
+                dtype=latent.dtype,
+            )
+        for warning in caught:
+            checks.warn(str(warning.message))
+        return fitted
 
     def settings(self, model: Any, kind: str, schedule: Schedule, latent: Tensor) -> dict[str, Any]:
         """What it takes to draw the picture again, as plain JSON."""

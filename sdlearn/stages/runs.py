@@ -6,6 +6,7 @@ means the same picture here and there.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,20 @@ class Start:
     mask: Mask | None = None
 
 
+def _taken_down(begin: Callable[..., Trace]) -> Callable[..., Trace]:
+    """Let a run's trace hold the warnings that it gave."""
+
+    @functools.wraps(begin)
+    def told(*arguments: Any) -> Trace:
+        with checks.listening() as heard:
+            trace = begin(*arguments)
+        trace.warnings = tuple(heard)
+        return trace
+
+    return told
+
+
+@_taken_down
 def from_noise(model: Model, prompt: Any, request: Request) -> Trace:
     """Text to image."""
     _refuse_inpainting_unet(model)
@@ -70,6 +85,7 @@ def from_noise(model: Model, prompt: Any, request: Request) -> Trace:
     return _run(model, request, Start("text-to-image", start, schedule, source, cond, uncond))
 
 
+@_taken_down
 def from_picture(model: Model, picture: Pictures, prompt: Any, request: Request) -> Trace:
     """Image to image; or one model going on where another stopped."""
     _refuse_inpainting_unet(model)
@@ -103,6 +119,7 @@ def from_picture(model: Model, picture: Pictures, prompt: Any, request: Request)
     return _run(model, request, Start("image-to-image", known, schedule, source, cond, uncond))
 
 
+@_taken_down
 def into_hole(model: Model, picture: Any, mask: Any, prompt: Any, request: Request) -> Trace:
     """Inpainting, with a U-Net that is given the mask or with one that knows of none."""
     whole = _pixels(model, picture, request)  # [1, 3, height, width]

@@ -181,3 +181,21 @@ def test_parts_are_counted():
     assert nothing.networks == {}
     with pytest.raises(ValueError, match="no network among these parts"):
         _ = nothing.device
+
+
+def test_a_trace_holds_what_its_run_had_to_say():
+    tiny_sd1 = model("sd1")
+    with pytest.warns(UserWarning, match="does nothing at guidance_scale=1"):
+        trace = tiny_sd1.generate("a cat", negative_prompt="a dog", guidance_scale=1, steps=1)
+    (said,) = trace.warnings
+    assert "negative_prompt" in said
+    assert tiny_sd1.generate("a cat", steps=1).warnings == ()
+
+
+def test_thinning_is_told_at_the_callers_line_and_in_the_trace():
+    tiny_sd1 = model("sd1")
+    record = Record(budget=60_000)
+    with pytest.warns(UserWarning, match="would take") as caught:
+        trace = tiny_sd1.generate("a cat", steps=6, record=record)
+    assert caught[0].filename == __file__
+    assert "would take" in trace.warnings[0]
