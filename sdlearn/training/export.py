@@ -35,7 +35,7 @@ from sdlearn.training.unet import scheduler
 MIB = 2**20
 LARGEST_FILE, LARGEST_FOLDER = 16 * MIB, 24 * MIB
 CLASSES = {
-    "scheduler": ("diffusers", "PNDMScheduler"),
+    "scheduler": ("diffusers", "DDIMScheduler"),
     "text_encoder": ("transformers", "CLIPTextModel"),
     "tokenizer": ("transformers", "CLIPTokenizer"),
     "unet": ("diffusers", "UNet2DConditionModel"),

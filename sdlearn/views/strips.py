@@ -49,7 +49,8 @@ def grid(
     margin = 1.25 if row_titles else 0.0
     cell = (style.WIDTH - margin) / (len(rows[0]) + GAP * (len(rows[0]) - 1))
     heights = [cell * max(p.shape[0] / p.shape[1] for p in row) for row in rows]
-    above = 0.32 * bool(column_titles) + 0.36 * bool(title)
+    lines = max((name.count("\n") + 1 for name in column_titles), default=0)
+    above = 0.12 * bool(lines) + 0.2 * lines + 0.36 * bool(title)
     total = sum(heights) * (1 + GAP * (len(rows) - 1) / len(rows)) + above
     with style.house():
         drawing = MatplotlibFigure(figsize=(style.WIDTH, total))

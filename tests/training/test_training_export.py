@@ -214,7 +214,8 @@ def test_a_perfect_part_is_measured_as_perfect(monkeypatch):
 
 def test_samplers_made_from_the_exported_scheduler_do_not_clip_latents(tmp_path):
     scheduler(POCKET_SD15).save_pretrained(tmp_path)
-    kept = PNDMScheduler.from_pretrained(tmp_path)
+    kept = DDIMScheduler.from_pretrained(tmp_path)
+    assert PNDMScheduler.from_config(kept.config).config.steps_offset == 1
     ddim = DDIMScheduler.from_config(kept.config)
     assert ddim.config.clip_sample is False
     assert ddim.config.set_alpha_to_one is False and ddim.config.steps_offset == 1
