@@ -6,8 +6,8 @@ import sys
 import pytest
 
 import sdlearn as sd
-from sdlearn import _doctor, _resources, cli
-from sdlearn.models import Row, Table, hub, models
+from sdlearn import _resources, cli
+from sdlearn.models import Row, Table, models
 from sdlearn.models.catalogue import POCKET, PUBLISHED
 
 
@@ -77,12 +77,3 @@ def test_neither_the_table_nor_the_command_loads_torch():
         "assert not {'torch', 'diffusers', 'transformers', 'numpy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-
-
-def test_the_doctor_looks_in_the_same_places(monkeypatch, tmp_path):
-    """It imports nothing of ours, so it keeps a list of its own."""
-    for name, repositories in _doctor.PUBLISHED.items():
-        assert set(repositories) == set(PUBLISHED[name].repositories)
-    import os
-
-    assert _doctor.hub_cache(os.environ) == hub.cache_dir()
