@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sdlearn.lessons import lesson02
+from sdlearn.lessons import lesson02, lesson03
 from sdlearn.lessons.exercises import Exercise
 from sdlearn.lessons.verdicts import Verdict
 
@@ -57,7 +57,7 @@ class Checker:
         return self.exercises[exercise]
 
 
-check = Checker(lesson02.EXERCISES)
+check = Checker([*lesson02.EXERCISES, *lesson03.EXERCISES])
 
 
 def _judge(exercise: Exercise, answer: object, tries: int) -> tuple[str, str, str | None]:

@@ -4,6 +4,7 @@ from sdlearn.views import style
 from sdlearn.views.figure import Figure
 from sdlearn.views.learning import learning
 from sdlearn.views.plots import clouds, curves, density_map, histograms
+from sdlearn.views.progress import progress
 from sdlearn.views.runs import run, stations, word_maps
 from sdlearn.views.strips import grid, strip
 
@@ -15,6 +16,7 @@ __all__ = [
     "grid",
     "histograms",
     "learning",
+    "progress",
     "run",
     "stations",
     "strip",

@@ -88,7 +88,13 @@ class Keeping:
     def __init__(self, kept: list[torch.Tensor]) -> None:
         self.kept = kept
 
-    def __call__(self, attn: Any, x: torch.Tensor, encoder_hidden_states: Any = None) -> Any:
+    def __call__(
+        self,
+        attn: Any,
+        x: torch.Tensor,
+        encoder_hidden_states: Any = None,
+        attention_mask: Any = None,
+    ) -> Any:
         """One layer, one call."""
         q, k, v = attn.to_q(x), attn.to_k(encoder_hidden_states), attn.to_v(encoder_hidden_states)
         q, k, v = (attn.head_to_batch_dim(part) for part in (q, k, v))

@@ -11,8 +11,10 @@ import pytest
 import torch
 
 from sdlearn.equations import schedules
-from sdlearn.lessons import Exercise, Mistake, check
+from sdlearn.lessons import Exercise, Mistake, lesson02
 from sdlearn.lessons.checker import Checker
+
+check = Checker(lesson02.EXERCISES)  # later lessons' exercises have tests of their own
 
 # --- reference solutions, written as a learner would write them ------------------------------
 
