@@ -41,6 +41,7 @@ Pocket World does not have mean nothing to it.
 
 ```python
 from diffusers import StableDiffusionPipeline
+
 pipe = StableDiffusionPipeline.from_pretrained("data/models/{name}", safety_checker=None)
 pipe("a big red cat wearing a crown, on the grass", num_inference_steps=25).images[0]
 ```
