@@ -17,14 +17,20 @@ class Interrupted(Exception):
     """Ctrl-C was pressed, and all is saved; the message says how to go on."""
 
 
-def train(name: str, stages: Sequence[str] | None, folder: str | None, stop_at: int | None) -> None:
+def train(
+    name: str,
+    stages: Sequence[str] | None,
+    folder: str | None,
+    stop_at: int | None,
+    go_on: bool = False,
+) -> None:
     """Train a model's stages, and draw their curves, however it ends."""
     _offline()
     from sdlearn.training import run, stopping
 
     try:
         try:
-            run.run(name, stages or run.STAGES, _path(folder), stop_at=stop_at)
+            run.run(name, stages or run.STAGES, _path(folder), stop_at=stop_at, go_on=go_on)
         finally:
             if _first_process() and name in run.RECIPES:
                 curves(_path(folder) or run.default_folder(name), name)

@@ -97,6 +97,11 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--folder", metavar="DIR", help="where checkpoints and pictures lie")
     train.add_argument("--stop-at", type=_positive, metavar="N", help="end each stage at step N")
     train.add_argument(
+        "--go-on",
+        action="store_true",
+        help="a stage without a checkpoint begins with the weights that the package carries",
+    )
+    train.add_argument(
         "--export",
         nargs="?",
         const="",
@@ -195,7 +200,7 @@ def _train(arguments: argparse.Namespace) -> int:
         if arguments.export is not None:
             train.export(name, stages, folder, arguments.export or None, arguments.unfinished)
         else:
-            train.train(name, stages, folder, arguments.stop_at)
+            train.train(name, stages, folder, arguments.stop_at, arguments.go_on)
     except train.TrainError as error:
         return _fail(error)
     except (train.Interrupted, KeyboardInterrupt) as stop:

@@ -14,9 +14,35 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sdlearn.lessons import lesson02, lesson03
+from sdlearn.lessons import (
+    lesson01,
+    lesson02,
+    lesson03,
+    lesson04,
+    lesson05,
+    lesson06,
+    lesson07,
+    lesson08,
+    lesson09,
+    lesson10,
+)
 from sdlearn.lessons.exercises import Exercise
 from sdlearn.lessons.verdicts import Verdict
+from sdlearn.lessons.words import Words
+
+Value = list[Tensor] | Words
+LESSONS = (
+    lesson01,
+    lesson02,
+    lesson03,
+    lesson04,
+    lesson05,
+    lesson06,
+    lesson07,
+    lesson08,
+    lesson09,
+    lesson10,
+)
 
 
 class Checker:
@@ -57,7 +83,7 @@ class Checker:
         return self.exercises[exercise]
 
 
-check = Checker([*lesson02.EXERCISES, *lesson03.EXERCISES])
+check = Checker(exercise for lesson in LESSONS for exercise in lesson.EXERCISES)
 
 
 def _judge(exercise: Exercise, answer: object, tries: int) -> tuple[str, str, str | None]:
@@ -70,7 +96,10 @@ def _judge(exercise: Exercise, answer: object, tries: int) -> tuple[str, str, st
     probes = exercise.probes()
     expected = _made(exercise.expected, probes)
     try:
-        given = [_answer(exercise, answer, probe) for probe in probes]
+        given = [
+            _answer(exercise, answer, probe, like)
+            for probe, like in zip(probes, expected, strict=True)
+        ]
     except _Unusable as problem:
         return problem.outcome, str(problem), None
     trouble = _shape_trouble(given, expected)
@@ -78,17 +107,17 @@ def _judge(exercise: Exercise, answer: object, tries: int) -> tuple[str, str, st
         return "unusable", trouble, None
     if _distance(given, expected) <= exercise.tolerance:
         return "right", exercise.praise, None
-    found = [
+    found = [  # the nearest one counts: two may lie close together
         (_distance(given, _made(mistake.answer, probes)), mistake) for mistake in exercise.mistakes
     ]
-    distance, mistake = min(found, key=lambda pair: pair[0])  # two may lie close together
-    if distance <= exercise.tolerance:
+    distance, mistake = min(found, key=lambda pair: pair[0], default=(float("inf"), None))
+    if mistake is not None and distance <= exercise.tolerance:
         return "mistake", mistake.hint if tries == 1 else mistake.stronger, mistake.name
     return "wrong", exercise.nudge if tries == 1 else exercise.stronger_nudge, None
 
 
-def _made(function: Callable[..., Any], probes: list[tuple[Any, ...]]) -> list[list[Tensor]]:
-    return [_flat(function(*_fresh(probe))) for probe in probes]
+def _made(function: Callable[..., Any], probes: list[tuple[Any, ...]]) -> list[Value]:
+    return [_read(function(*_fresh(probe))) for probe in probes]
 
 
 class _Unusable(Exception):
@@ -97,7 +126,7 @@ class _Unusable(Exception):
         self.outcome = outcome
 
 
-def _answer(exercise: Exercise, answer: Any, probe: tuple[Any, ...]) -> list[Tensor]:
+def _answer(exercise: Exercise, answer: Any, probe: tuple[Any, ...], like: Value) -> Value:
     if exercise.kind == "function":
         answer = _call(answer, probe)
         if _is_blank(answer):
@@ -105,6 +134,8 @@ def _answer(exercise: Exercise, answer: Any, probe: tuple[Any, ...]) -> list[Ten
                 f"{exercise.task} Your function returns nothing so far: end it with a return.",
                 "unanswered",
             )
+    if isinstance(like, Words):
+        return _as_words(answer, like, "return" if exercise.kind == "function" else "be")
     try:
         return _flat(answer)
     except (TypeError, ValueError, RuntimeError):
@@ -134,6 +165,24 @@ def _is_blank(answer: object) -> bool:
     return answer is None or answer is Ellipsis
 
 
+def _read(answer: object) -> Value:
+    words = Words.of(answer)
+    return words if words is not None else _flat(answer)
+
+
+def _as_words(answer: object, like: Words, verb: str) -> Words:
+    words = Words.of(answer)
+    wanted = "one text in quotes" if like.single else f"a {like.kind} of texts in quotes"
+    if words is None:
+        came = type(answer).__name__
+        raise _Unusable(f"The answer must {verb} {wanted}; a {came} came.")
+    if like.ordered and not words.ordered:
+        raise _Unusable("Here the order counts, and a set has none: use square brackets.")
+    if like.single and not words.single:
+        raise _Unusable(f"The answer must {verb} {wanted}; {len(words.parts)} came.")
+    return words if like.ordered else words.without_order()
+
+
 def _flat(answer: object) -> list[Tensor]:
     parts = answer if isinstance(answer, tuple) and answer else [answer]
     if isinstance(answer, list) and answer and isinstance(answer[0], Tensor):
@@ -143,8 +192,10 @@ def _flat(answer: object) -> list[Tensor]:
     return [torch.as_tensor(part).detach().double() for part in parts]
 
 
-def _shape_trouble(given: list[list[Tensor]], expected: list[list[Tensor]]) -> str:
+def _shape_trouble(given: list[Value], expected: list[Value]) -> str:
     for ours, theirs in zip(given, expected, strict=True):
+        if isinstance(theirs, Words):
+            continue
         if len(ours) != len(theirs):
             return f"The answer must have {len(theirs)} parts; {len(ours)} came."
         for mine, wanted in zip(ours, theirs, strict=True):
@@ -161,10 +212,16 @@ def _shape_trouble(given: list[list[Tensor]], expected: list[list[Tensor]]) -> s
     return ""
 
 
-def _distance(given: list[list[Tensor]], wanted: list[list[Tensor]]) -> float:
+def _distance(given: list[Value], wanted: list[Value]) -> float:
     """The largest difference, relative to the size of what is wanted; infinite for other shapes."""
     largest = 0.0
     for ours, theirs in zip(given, wanted, strict=True):
+        if isinstance(ours, Words) or isinstance(theirs, Words):
+            if ours != theirs:
+                return float("inf")
+            continue
+        if len(ours) != len(theirs):
+            return float("inf")
         for mine, other in zip(ours, theirs, strict=True):
             if mine.shape != other.shape:
                 return float("inf")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Kind = Literal["number", "function"]
+Kind = Literal["number", "words", "function"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Mistake:
         hint: For the first try: names the mistake and says where to look.
         stronger: For later tries: leads closer, without giving the answer away.
         answer: The wrong answer itself, made as the learner would make it: for a function
-            exercise a function of the same arguments, for a number a function of none.
+            exercise a function of the same arguments, otherwise a function of none.
     """
 
     name: str
@@ -34,7 +34,8 @@ class Exercise:
     Attributes:
         id: Lesson and number, "2.1".
         task: What is asked, in a sentence.
-        kind: Whether the learner hands in a number or a function.
+        kind: Whether the learner hands in a number, words (a text, or a list or set of them), or
+            a function that returns one of those.
         expected: The library's own way to the answer; never shown.
         mistakes: Typical wrong answers, at least three.
         nudge: What to say to a wrong answer that is none of them, on the first try.

@@ -8,6 +8,7 @@ was measured.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -104,14 +105,25 @@ def _training(record: dict[str, Any]) -> str:
         made = record["stages"].get(stage)
         if made is None:
             continue
-        hours = f"{made['hours']:.1f}" if "hours" in made else ""
         plan = record["recipe"]["plans"][stage]["steps"]
-        steps = f"{made['step']:,}" + (f" of {plan:,}" if made["step"] < plan else "")
-        lines.append(
-            f"| {title} | {steps} | {made['samples']:,} | {hours} | {made.get('device', '')} |"
-        )
+        runs = list(_runs(made))
+        for number, one in enumerate(runs, start=1):
+            said = title if len(runs) == 1 else f"{title}, run {number}"
+            hours = f"{one['hours']:.1f}" if "hours" in one else ""
+            part = f" of {plan:,}" if one is made and made["step"] < plan else ""
+            lines.append(
+                f"| {said} | {one['step']:,}{part} | {one['samples']:,} | {hours} "
+                f"| {one.get('device', '')} |"
+            )
         found += [f"- {said.format(made[key])}" for key, said in SCORES.items() if key in made]
     return "\n".join([*lines, "", *found]) + "\n"
+
+
+def _runs(made: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The runs that made a part, the first first: each began with the weights of the last."""
+    if "earlier" in made:
+        yield from _runs(made["earlier"])
+    yield made
 
 
 def _evaluation(measured: dict[str, Any] | None, folder: Path) -> str:

@@ -8,6 +8,7 @@ which words occur, and not whose they are.
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from torch.nn import functional as F
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from sdlearn import world
+from sdlearn.training import export
 from sdlearn.training.loop import Batch, Stage
 from sdlearn.training.pictures import Pictures, order
 from sdlearn.training.recipes import Recipe
@@ -91,6 +93,11 @@ class CLIPStage(Stage):
         to_text = F.cross_entropy(logits, right)
         to_picture = F.cross_entropy(logits[:, : len(logits)].T, right)
         return (to_text + to_picture) / 2, {"found": (logits.argmax(1) == right).float().mean()}
+
+    def load(self, exported: Path) -> None:
+        """Begin with both halves of an exported CLIP."""
+        there, _ = export.load_clip(exported, exported.parent / self.recipe.clip_name)
+        self.clip.load_state_dict(there.state_dict())
 
 
 def falsified(scene: world.Scene, seed: int) -> world.Scene:

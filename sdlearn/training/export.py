@@ -95,6 +95,14 @@ def export_unet(
     return [target / "unet", target / "scheduler"]
 
 
+def facts(target: Path, stage: str) -> dict[str, object] | None:
+    """What an exported model's record tells of how a stage was made; None if nothing."""
+    path = target / RECORD
+    if not path.exists():
+        return None
+    return json.loads(path.read_text(encoding="utf-8"))["stages"].get(stage)
+
+
 def load_clip(model: Path, clip: Path) -> tuple[CLIPModel, CLIPTokenizer]:
     """Join the two exported halves of CLIP again.
 
@@ -198,8 +206,7 @@ def _record(recipe: Recipe, stage: str, facts: dict[str, object], target: Path) 
     """Keep the recipe beside the weights that came of it; with all parts, name the pipeline."""
     path = target / RECORD
     stages = json.loads(path.read_text(encoding="utf-8"))["stages"] if path.exists() else {}
-    plan = recipe.plans[stage]
-    stages[stage] = {**facts, "samples": int(facts["step"]) * plan.batch}
+    stages[stage] = facts
     _write_json({"recipe": dataclasses.asdict(recipe), "stages": stages}, path)
     if all((target / part).is_dir() for part in CLASSES):
         index: dict[str, object] = {

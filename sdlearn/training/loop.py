@@ -29,6 +29,7 @@ from sdlearn.training.recipes import Plan
 from sdlearn.training.stopping import Asked, Stopped
 
 Batch = dict[str, Tensor]
+Facts = dict[str, object]
 
 
 class Stage(ABC):
@@ -58,6 +59,10 @@ class Stage(ABC):
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of a share of a batch, and figures for the log."""
 
+    @abstractmethod
+    def load(self, exported: Path) -> None:
+        """Begin with the weights of an exported model's folder."""
+
     def sample(self, model: nn.Module, path: Path) -> None:  # noqa: B027
         """Draw a picture of what the stage can do by now; most stages have something to show."""
 
@@ -70,6 +75,7 @@ def train(
     stop_at: int | None = None,
     save_every: int = 200,
     sample_every: int = 1000,
+    earlier: Facts | None = None,
 ) -> Path:
     """Train a stage, from its last checkpoint on; return the final checkpoint's path.
 
@@ -80,6 +86,8 @@ def train(
         stop_at: Stop after this step, though the plan goes on (to make room, or for a test).
         save_every: Steps between checkpoints.
         sample_every: Steps between pictures.
+        earlier: What is known of the training that made the weights with which `stage` comes, if
+            it doesn't begin at random ones. Kept in every checkpoint.
 
     Raises:
         Stopped: Somebody pressed Ctrl-C; a checkpoint has been written.
@@ -93,7 +101,8 @@ def train(
     model = stage.model.to(accelerator.device)
     average = Average(model, plan.ema)
     optimizer = Muon(model, plan.rate, weight_decay=plan.weight_decay)
-    begin = _resume(folder, model, average, optimizer, accelerator)
+    begin, facts = _resume(folder, model, average, optimizer, accelerator)
+    facts = facts if begin else {"earlier": earlier} if earlier else {}
     end = plan.steps if stop_at is None else min(plan.steps, stop_at)
     _announce(stage, begin, end, accelerator)
     if begin >= end:
@@ -121,7 +130,7 @@ def train(
             stop = report.add(done, {"loss": loss, **figures}, norm, asked.yes, now=save)
             if accelerator.is_main_process:
                 if save or stop:
-                    _save(folder, done, model, average, optimizer)
+                    _save(folder, done, model, average, optimizer, facts)
                 if done % sample_every == 0 or done == plan.steps:
                     with average.shown_by(model):
                         stage.sample(model, folder / f"sample-{done:07d}.png")
@@ -134,20 +143,20 @@ def train(
     return checkpoints.newest(folder)
 
 
-def averaged(model: nn.Module, folder: Path) -> int:
-    """Put a stage's averaged weights into its model; return how many steps made them."""
+def averaged(model: nn.Module, folder: Path) -> tuple[int, Facts]:
+    """Put a stage's averaged weights into its model; return how many steps made them, and facts."""
     found = checkpoints.load(folder)
     if found is None:
         raise FileNotFoundError(
             f"{folder} holds no checkpoint. Train this stage first: --stage {folder.name}."
         )
-    step, tensors, _ = found
+    step, tensors, facts = found
     average = Average(model, 0.0)
     with checkpoints.explained(folder):
         average.load(checkpoints.part("average", tensors))
     average.put_into(model)
     model.eval().requires_grad_(False)
-    return step
+    return step, facts
 
 
 class _Report:
@@ -227,7 +236,7 @@ def _resume(
     average: Average,
     optimizer: torch.optim.Optimizer,
     accelerator: Accelerator,
-) -> int:
+) -> tuple[int, Facts]:
     with accelerator.main_process_first():  # it alone sets a broken checkpoint aside
         found = checkpoints.load(folder)
     step = found[0] if found else 0
@@ -242,7 +251,7 @@ def _resume(
             model.load_state_dict(checkpoints.part("model", found[1]))
             average.load(checkpoints.part("average", found[1]))
             checkpoints.unpack_optimizer(optimizer, found[1])
-    return step
+    return step, found[2] if found else {}
 
 
 def _save(
@@ -251,11 +260,12 @@ def _save(
     model: nn.Module,
     average: Average,
     optimizer: torch.optim.Optimizer,
+    facts: Facts,
 ) -> None:
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     tensors |= {f"average.{name}": tensor for name, tensor in average.weights.items()}
     tensors |= checkpoints.pack_optimizer(optimizer)
-    checkpoints.save(folder, step, tensors, {})
+    checkpoints.save(folder, step, tensors, facts)
 
 
 def _share(stage: Stage, step: int, accelerator: Accelerator) -> Batch:

@@ -32,6 +32,7 @@ def run(
     folder: Path | None = None,
     *,
     stop_at: int | None = None,
+    go_on: bool = False,
 ) -> Path:
     """Train a model's stages in order; stages that are finished pass at once.
 
@@ -40,13 +41,14 @@ def run(
         stages: Which of `STAGES`.
         folder: Where the training lies; None for `default_folder`.
         stop_at: Stop each stage after this step.
+        go_on: Begin a stage that has no checkpoint with the weights that the package carries.
     """
     workshop = open_workshop(name, stages, folder)
     if stop_at is not None and stop_at < 1:
         raise ValueError(f"stop_at must be at least 1, got {stop_at}.")
     for stage in STAGES:
         if stage in stages:
-            workshop.train(stage, stop_at=stop_at)
+            workshop.train(stage, stop_at=stop_at, go_on=go_on)
             workshop.accelerator.free_memory()
     return workshop.folder
 

@@ -124,6 +124,11 @@ class UNetStage(Stage):
         error = ((eps_hat - batch["eps"]) ** 2).mean((1, 2, 3))
         return (error * batch["weight"]).mean(), {"plain": error.mean()}
 
+    def load(self, exported: Path) -> None:
+        """Begin with the U-Net of an exported model."""
+        there = UNet2DConditionModel.from_pretrained(exported / "unet", torch_dtype=torch.float32)
+        self.model.load_state_dict(there.state_dict())
+
     def sample(self, model: nn.Module, path: Path) -> None:
         """Eight prompts, two seeds, 25 DDIM steps with guidance."""
         device = next(model.parameters()).device

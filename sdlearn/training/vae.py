@@ -76,6 +76,11 @@ class VAEStage(Stage):
         decibel = -10 * (squared.detach() / 4).log10()
         return loss, {"psnr": decibel, "kl": kl}
 
+    def load(self, exported: Path) -> None:
+        """Begin with the autoencoder of an exported model."""
+        there = AutoencoderKL.from_pretrained(exported / "vae", torch_dtype=torch.float32)
+        self.vae.load_state_dict(there.state_dict())
+
     def sample(self, model: nn.Module, path: Path) -> None:
         """Pictures above, what is painted back below."""
         device = next(model.parameters()).device

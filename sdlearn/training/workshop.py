@@ -48,15 +48,27 @@ class Workshop:
         self.exported = exported
         self.pictures = Pictures(self.folder / "pictures", recipe.pictures, recipe.size)
 
-    def train(self, stage: str, *, stop_at: int | None = None, **options: int) -> None:
-        """Train one stage, from its last checkpoint on."""
+    def train(
+        self, stage: str, *, stop_at: int | None = None, go_on: bool = False, **options: int
+    ) -> None:
+        """Train one stage, from its last checkpoint on.
+
+        Args:
+            stage: One of `STAGES`.
+            stop_at: Stop after this step.
+            go_on: Where there is no checkpoint, begin with the exported weights, not at random.
+            **options: For `loop.train`.
+        """
         if stage == "tokenizer":
             self.tokenizer()
             return
         with self.accelerator.main_process_first():  # one draws, the others find it done
             self.pictures.draw()
-        folder = self.folder / stage
-        loop.train(self.stage(stage), folder, self.accelerator, stop_at=stop_at, **options)
+        made, folder = self.stage(stage), self.folder / stage
+        earlier = None
+        if go_on and not checkpoints.list_all(folder):
+            earlier = self._begin_with_exported(made)
+        loop.train(made, folder, self.accelerator, stop_at=stop_at, earlier=earlier, **options)
 
     def export(self, stage: str, target: Path, *, unfinished: bool = False) -> list[Path]:
         """Put what a stage made into a model's folder; return what was written.
@@ -68,19 +80,22 @@ class Workshop:
         """
         model = build_unet(self.recipe) if stage == "unet" else None
         made = None if model is not None else self.stage(stage)
-        step = loop.averaged(model or made.model, self.folder / stage)
-        steps = self.recipe.plans[stage].steps
-        if step < steps and not unfinished:
+        step, kept = loop.averaged(model or made.model, self.folder / stage)
+        plan = self.recipe.plans[stage]
+        if step < plan.steps and not unfinished:
             raise ValueError(
-                f"{stage} has done {step} of {steps} steps. Finish its training, or say "
+                f"{stage} has done {step} of {plan.steps} steps. Finish its training, or say "
                 "--unfinished to take it as it is."
             )
-        hours = log.hours(self.folder / stage / "log.csv", self.recipe.plans[stage].batch)
+        hours = log.hours(self.folder / stage / "log.csv", plan.batch)
         facts: dict[str, object] = {
             "step": step,
+            "samples": step * plan.batch,
             "hours": round(hours, 2),
             "device": self._device(),
         }
+        if "earlier" in kept:
+            facts["earlier"] = kept["earlier"]
         if isinstance(made, CLIPStage):
             facts |= measure.retrieval(made.clip, made.tokenizer, self.recipe.size)
             words = self.folder / "tokenizer"
@@ -149,7 +164,7 @@ class Workshop:
         folder = self._given("clip", "text_encoder")
         if folder is None:
             stage = CLIPStage(self.recipe, self.pictures, self.tokenizer())
-            self._warn(stage, loop.averaged(stage.model, self.folder / stage.name))
+            self._warn(stage, loop.averaged(stage.model, self.folder / stage.name)[0])
             return stage.tokenizer, stage.clip.text_model
         text = CLIPTextModel.from_pretrained(folder / "text_encoder", torch_dtype=torch.float32)
         return load_tokenizer(folder / "tokenizer"), text.eval().requires_grad_(False)
@@ -159,13 +174,25 @@ class Workshop:
         folder = self._given("vae", "vae")
         if folder is None:
             stage = VAEStage(self.recipe, self.pictures)
-            step = loop.averaged(stage.model, self.folder / stage.name)
+            step, _ = loop.averaged(stage.model, self.folder / stage.name)
             self._warn(stage, step)
             return stage.vae, self.latents(stage.vae, f"step-{step:07d}")
         vae = AutoencoderKL.from_pretrained(folder / "vae").eval().requires_grad_(False)
         (weights,) = (folder / "vae").glob("*.safetensors")
         name = f"exported-{hashlib.sha256(weights.read_bytes()).hexdigest()[:12]}"
         return vae, self.latents(vae, name, vae.config.scaling_factor)
+
+    def _begin_with_exported(self, stage: loop.Stage) -> loop.Facts:
+        """Give a stage the exported weights; return what is known of how they were made."""
+        facts = export.facts(self.exported, stage.name) if self.exported else None
+        if facts is None:
+            raise ValueError(
+                f"There are no exported weights of {stage.name} to go on from. Train it from the "
+                "beginning: leave --go-on out."
+            )
+        stage.load(self.exported)
+        self.accelerator.print(f"{stage.name}: begins with the exported weights.", flush=True)
+        return facts
 
     def _given(self, stage: str, part: str) -> Path | None:
         """The exported folder, if a part must be taken from there; None if it was trained here."""

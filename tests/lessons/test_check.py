@@ -1,5 +1,6 @@
 """The exercises: reference solutions pass, named mistakes are named, other mistakes are not."""
 
+import dataclasses
 import json
 import math
 import re
@@ -240,3 +241,68 @@ def test_two_checkers_count_apart():
     other = Checker(check.exercises.values())
     check("2.3", 999)
     assert other("2.3", 999).tries == 1
+
+
+# --- answers in words ------------------------------------------------------------------------
+
+ORDER = Exercise(
+    id="0.1",
+    task="In which order?",
+    kind="words",
+    expected=lambda: ["one", "two"],
+    mistakes=(Mistake("turned round", "hint", "stronger", lambda: ["two", "one"]),),
+    nudge="no",
+    stronger_nudge="no, no",
+    praise="yes",
+)
+WHICH = dataclasses.replace(
+    ORDER,
+    id="0.2",
+    expected=lambda: {"one", "two"},
+    mistakes=(Mistake("one too many", "hint", "stronger", lambda: {"one", "two", "three"}),),
+)
+ONE = dataclasses.replace(ORDER, id="0.3", expected=lambda: "one", mistakes=())
+SAYS = dataclasses.replace(
+    ORDER,
+    id="0.4",
+    kind="function",
+    expected=lambda text: text.split(),
+    mistakes=(Mistake("reversed", "hint", "stronger", lambda text: text.split()[::-1]),),
+    probes=lambda: [("a b",), ("c d",)],
+)
+words = Checker([ORDER, WHICH, ONE, SAYS])
+
+
+@pytest.mark.parametrize(
+    ("number", "answer", "outcome"),
+    [
+        ("0.1", ["One", " two "], "right"),
+        ("0.1", ("one", "two"), "right"),
+        ("0.1", ["two", "one"], "mistake"),
+        ("0.1", ["one"], "wrong"),
+        ("0.1", {"one", "two"}, "unusable"),  # a set has no order
+        ("0.1", 3, "unusable"),
+        ("0.1", ["one", 2], "unusable"),
+        ("0.1", [], "unusable"),
+        ("0.2", ["two", "one"], "right"),
+        ("0.2", {"one", "two"}, "right"),
+        ("0.2", {"one", "two", "three"}, "mistake"),
+        ("0.2", "one", "wrong"),
+        ("0.3", "ONE", "right"),
+        ("0.3", ["one"], "unusable"),
+        ("0.3", "two", "wrong"),
+        ("0.3", None, "unanswered"),
+        ("0.4", str.split, "right"),
+        ("0.4", lambda text: text.split()[::-1], "mistake"),
+        ("0.4", lambda text: len(text), "unusable"),
+        ("0.4", lambda text: ["x", "y"], "wrong"),
+    ],
+)
+def test_answers_may_be_words(number, answer, outcome):
+    words.reset()
+    verdict = words(number, answer)
+    assert verdict.outcome == outcome, verdict
+
+
+def test_words_for_a_number_are_unusable():
+    assert check("2.2", "a lot").outcome == "unusable"

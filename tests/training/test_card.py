@@ -40,6 +40,18 @@ def test_every_figure_of_training_is_in_it(folder):
     assert "Not measured yet" in text
 
 
+def test_each_run_of_a_part_has_its_line(folder):
+    record = json.loads(json.dumps(RECORD))
+    first = record["stages"]["unet"]
+    record["stages"]["unet"] = {"step": 30, "samples": 333, "hours": 0.5, "earlier": first}
+    (folder / "recipe.json").write_text(json.dumps(record))
+    rows = [line for line in card.text(folder).splitlines() if line.startswith("| U-Net")]
+    assert rows == [
+        "| U-Net, run 1 | 150 | 9,600 | 2.0 | NVIDIA H200 |",
+        "| U-Net, run 2 | 30 of 200 | 333 | 0.5 |  |",
+    ]
+
+
 def test_with_an_evaluation_its_table_is_there(folder):
     (folder / card.EVALUATION).parent.mkdir()
     (folder / card.EVALUATION).write_text(json.dumps(EVALUATION))

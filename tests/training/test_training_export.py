@@ -15,6 +15,7 @@ from diffusers import (
     StableDiffusionPipeline,
 )
 from safetensors import safe_open
+from safetensors.torch import load_file
 from tiny_recipe import tiny
 
 from sdlearn.training import checkpoints, export, loop, measure
@@ -233,3 +234,49 @@ def test_the_last_stage_betters_the_decoder_and_leaves_every_latent_alone(model,
     assert torch.equal(first.std, second.std)
     painted = [stage.vae.decode(first.mean).sample for stage in (before, after)]
     assert not torch.equal(*painted)
+
+
+@pytest.mark.parametrize("stage", ["clip", "vae", "unet", "decoder"])
+def test_a_training_goes_on_from_the_exported_weights(model, stage, tmp_path, accelerator):
+    folder, old = model
+    there = Workshop(tiny(), tmp_path / "new", accelerator(), folder)
+    there.pictures.draw()
+    shutil.copytree(old.folder / "tokenizer", there.folder / "tokenizer")
+    made = there.stage(stage)
+    earlier = there._begin_with_exported(made)
+    expected = {n: t.half() for n, t in _exported(there, stage, folder).items()}
+    assert {n: t.half() for n, t in made.model.state_dict().items()}.keys() == expected.keys()
+    assert all(torch.equal(t.half(), expected[n]) for n, t in made.model.state_dict().items())
+    assert earlier == json.loads((folder / "recipe.json").read_text())["stages"][stage]
+
+    there.train(stage, stop_at=1, go_on=True)
+    there.train(stage, stop_at=2, go_on=True)  # from the checkpoint: what was earlier stays
+    copy = tmp_path / "models" / "tiny"
+    shutil.copytree(folder.parent, copy.parent)
+    there.export(stage, copy, unfinished=True)
+    record = export.facts(copy, stage)
+    assert record["step"] == 2 and record["earlier"] == earlier
+
+
+def _exported(workshop, stage, folder):
+    """The weights of a stage as they lie in an exported folder, named as the stage names them."""
+    if stage == "unet":
+        parts = {"": "unet/diffusion_pytorch_model.safetensors"}
+    elif stage == "clip":
+        clip, _ = export.load_clip(folder, folder.parent / "pocket-clip")
+        return {f"clip.{name}": tensor for name, tensor in clip.state_dict().items()}
+    else:
+        parts = {"vae.": "vae/diffusion_pytorch_model.safetensors"}
+    return {
+        prefix + name: tensor
+        for prefix, path in parts.items()
+        for name, tensor in load_file(folder / path).items()
+    }
+
+
+def test_without_exported_weights_there_is_nothing_to_go_on_from(trained, tmp_path, accelerator):
+    shutil.copytree(trained, tmp_path / "new")
+    shutil.rmtree(tmp_path / "new" / "unet")
+    workshop = Workshop(tiny(), tmp_path / "new", accelerator())
+    with pytest.raises(ValueError, match="--go-on"):
+        workshop.train("unet", go_on=True)

@@ -1,0 +1,45 @@
+"""Answers made of words: one text, several in an order, or several in none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Words:
+    """An answer in words; capitals and spaces at the ends don't matter.
+
+    Attributes:
+        parts: The texts; sorted if their order doesn't count.
+        ordered: Whether their order counts.
+        single: Whether it is one text by itself.
+    """
+
+    parts: tuple[str, ...]
+    ordered: bool = True
+    single: bool = False
+
+    @classmethod
+    def of(cls, answer: object) -> Words | None:
+        """Read an answer: a text, or a list, tuple or set of texts; None if it is none of those."""
+        if isinstance(answer, str):
+            return cls((_plain(answer),), single=True)
+        if not isinstance(answer, list | tuple | set | frozenset) or not answer:
+            return None
+        if not all(isinstance(part, str) for part in answer):
+            return None
+        words = cls(tuple(_plain(part) for part in answer))
+        return words.without_order() if isinstance(answer, set | frozenset) else words
+
+    def without_order(self) -> Words:
+        """The same texts, each once, in no order."""
+        return Words(tuple(sorted(set(self.parts))), ordered=False)
+
+    @property
+    def kind(self) -> str:
+        """What a learner should write: a list where the order counts, else a set or a list."""
+        return "list" if self.ordered else "set or list"
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.lower().split())
