@@ -11,8 +11,12 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 import pages  # noqa: E402
+import widgets  # noqa: E402
+
+import sdlearn  # noqa: E402
 
 pages.bring_lessons(HERE.parent / "notebooks", HERE / "lessons")
+widgets.scripts(Path(sdlearn.__file__).parent / "views" / "widgets", HERE / "made")
 
 project = "How Stable Diffusion works"
 author = "the sdlearn authors"
@@ -20,7 +24,7 @@ copyright = "the sdlearn authors, MIT licence"
 language = "en"
 
 extensions = ["myst_nb"]
-exclude_patterns = ["_build", "vendor", "static"]
+exclude_patterns = ["_build", "vendor", "static", "made"]
 nitpicky = True
 suppress_warnings = ["toc.empty_glob"]  # a checkout without lessons still has a book
 
@@ -30,18 +34,16 @@ myst_heading_anchors = 3
 nb_execution_mode = "off"  # the notebooks are committed executed; the tests execute them again
 nb_merge_streams = True
 nb_ipywidgets_js = {}  # the default would load the widgets' scripts from a CDN
-nb_mime_priority_overrides = [  # so a page shows what every widget also says in plain HTML
-    ("html", "application/vnd.jupyter.widget-view+json", None),
-]
-
 mathjax_path = "mathjax-tex-svg.js"  # from vendor/
 
 html_theme = "sphinx_book_theme"
 html_title = project
-html_static_path = ["static", "vendor"]
-html_css_files = ["book.css"]
+html_static_path = ["static", "vendor", "made"]
+html_css_files = ["book.css", "sdlearn.css"]
+html_js_files = [("sdlearn.js", {"defer": "defer"})]
 html_copy_source = True
 html_show_sourcelink = False
+html_context = {"default_mode": "auto"}  # as the reader's system says
 html_theme_options = {
     "home_page_in_toc": True,
     "navbar_persistent": [],  # the search field is in the sidebar already

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import widgets
+
 
 def bring_lessons(source: Path, target: Path) -> list[Path]:
     """Make `target` hold exactly the lessons of `source`; write only those that differ."""
@@ -14,6 +16,7 @@ def bring_lessons(source: Path, target: Path) -> list[Path]:
         stale.unlink()
     for lesson in lessons:
         notebook = json.loads(lesson.read_text(encoding="utf-8"))
+        widgets.enliven(notebook)
         for cell in notebook["cells"]:
             describe(cell)
         text = json.dumps(notebook, ensure_ascii=False)

@@ -76,15 +76,16 @@ def __getattr__(name: str) -> Any:
 def _teach_to_draw() -> None:
     """Let traces and schedules draw themselves, though they know no view: it is looked up here."""
 
-    def view(name: str) -> Any:
-        return lambda shown, **options: getattr(import_module("sdlearn.views"), name)(
-            shown, **options
+    def view(name: str, where: str = "sdlearn.views") -> Any:
+        return lambda shown, *others, **options: getattr(import_module(where), name)(
+            shown, *others, **options
         )
 
     from sdlearn.stages.schedule import Schedule
     from sdlearn.trace import Trace
 
     Trace.viewers.setdefault("plot", view("run"))
+    Trace.viewers.setdefault("explore", view("explore", "sdlearn.views.widgets"))
     Schedule.viewer = Schedule.viewer or view("stations")
 
 

@@ -4,6 +4,8 @@ import os
 
 from hypothesis import settings
 
+from tests.browsing import browser, opened  # noqa: F401  (fixtures of all tests)
+
 # The Hugging Face libraries look for updates and files on the Hub unless they are told not to.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")

@@ -30,6 +30,7 @@ def load(name):
     return module
 
 
+sys.path.insert(0, str(ROOT / "book"))  # its scripts import one another, as Sphinx lets them
 vendor, pages = load("vendor"), load("pages")
 
 
@@ -153,6 +154,40 @@ def test_the_pages_fit_a_phone(html):
 def test_the_book_names_no_machine(html):
     for page in pages_of(html):
         assert str(html.parents[2]) not in page.read_text(encoding="utf-8")
+
+
+# --- in a browser -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_every_page_is_whole_in_a_browser_without_a_network(html, opened, width, scheme):
+    for path in pages_of(html):
+        page = opened(path.as_uri(), width=width, scheme=scheme)  # holds it to no error, no request
+        page.wait_for_load_state("load")
+        if page.locator(".math").count():
+            page.wait_for_selector("mjx-container", state="attached", timeout=60_000)
+        for place in page.locator(".sd-widget").all():
+            place.scroll_into_view_if_needed()
+        page.wait_for_function("!document.querySelector('.sd-widget:not([data-alive=yes])')")
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= width, f"{path.name} is {wide} pixels wide in a window of {width}"
+        page.close()
+
+
+def test_a_prediction_unfolds_what_was_measured(html, opened):
+    (path,) = (html / "lessons").glob("02-*.html")
+    page = opened(path.as_uri())
+    question, measured = page.locator(".sd-predict").first, page.locator(".sd-guess").first
+    assert measured.get_attribute("open") is None
+    for choice in question.locator("input").all():
+        choice.check()
+        assert measured.get_attribute("open") is not None
+        said = measured.locator(".sd-said")
+        assert said.count() == 1
+        truth = measured.locator("strong").inner_text().removeprefix("Measured: ").rstrip(".")
+        chosen = choice.evaluate("one => one.parentElement.textContent")
+        right = "and so it is" in said.inner_text()
+        assert chosen in said.inner_text() and right == (chosen == truth)
 
 
 # --- the book's scripts -------------------------------------------------------------------------

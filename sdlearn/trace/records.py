@@ -174,6 +174,15 @@ class Step:
         ]
         return facts + [("changed", change) for change in self.changes]
 
+    def __repr__(self) -> str:
+        """Its numbers, rounded: the last digits differ from machine to machine."""
+        changed = "".join(f", changed: {change}" for change in self.changes)
+        return (
+            f"Step({self.index}: t {self.t:g}, sigma {self.sigma:.4g} to {self.sigma_next:.4g}, "
+            f"guidance_scale {self.guidance_scale:g}, "
+            f"recorded: {', '.join(self.tensors()) or 'nothing'}{changed})"
+        )
+
     def _repr_html_(self) -> str:
         return cards.step_html(self)
 

@@ -202,9 +202,9 @@ class Trace:
         """Returns a figure of the run."""
         return self._viewer("plot")(self, **options)
 
-    def explore(self, **options: Any) -> Any:
-        """Returns a widget to look around in the run."""
-        return self._viewer("explore")(self, **options)
+    def explore(self, other: Trace | None = None, **options: Any) -> Any:
+        """Returns a widget to look around in the run, or in two of them in step."""
+        return self._viewer("explore")(self, other, **options)
 
     def _viewer(self, name: str) -> Callable[..., Any]:
         if name not in self.viewers:

@@ -1,0 +1,121 @@
+"""What a widget is given: nothing lost that matters, and a figure where it can't run."""
+
+import io
+import json
+
+import pytest
+import torch
+from PIL import Image
+
+import sdlearn as sd
+from sdlearn.views.widgets.packing import Blob, pack
+from tests import tiny
+
+
+@pytest.fixture(scope="module")
+def model():
+    return sd.wrap(tiny.pipeline("sd1"))
+
+
+@pytest.fixture(scope="module")
+def trace(model):
+    return model.generate("a red cat on the grass", steps=5)
+
+
+@pytest.fixture(scope="module")
+def packed(trace):
+    blob = Blob()
+    return pack(trace, blob), blob.bytes()
+
+
+def cut(data, place):
+    return data[place[0] : place[0] + place[1]]
+
+
+def test_the_header_is_json_and_says_what_the_steps_were(packed, trace):
+    header = json.loads(json.dumps(packed[0]))
+    assert header["prompt"] == "a red cat on the grass"
+    assert [step["t"] for step in header["steps"]] == [step.t for step in trace.steps]
+    assert header["latent"] == list(trace.latent.shape[1:])
+    assert header["total"] == 5
+
+
+def test_a_sprite_holds_every_step(packed, trace):
+    header, data = packed
+    for sprite in header["pictures"].values():
+        sheet = Image.open(io.BytesIO(cut(data, sprite["at"])))
+        assert sheet.format == "WEBP"
+        assert sheet.size == (sprite["size"][0] * 5, sprite["size"][1])
+        assert sprite["decoded"] is True
+
+
+def test_latents_are_within_half_a_level(packed, trace):
+    header, data = packed
+    assert set(header["latents"]) == {"xt", "x0", "eps_cond", "eps_uncond", "eps"}
+    for name, kept in header["latents"].items():
+        levels = torch.frombuffer(bytearray(cut(data, kept["at"])), dtype=torch.uint8)
+        levels = levels.view(5, *header["latent"]).float()
+        for i, step in enumerate(trace.steps):
+            low, high = kept["low"][i], kept["high"][i]
+            back = low + (high - low) * levels[i] / 255
+            assert (back - getattr(step, name)[0]).abs().max() <= (high - low) / 255 * 0.51 + 2e-5
+
+
+def test_maps_are_the_words_own(packed, trace):
+    header, data = packed
+    assert [word["text"] for word in header["words"]] == list(dict.fromkeys(trace.attention.words))
+    (cat,) = [word for word in header["words"] if word["text"] == "cat"]
+    levels = torch.frombuffer(bytearray(cut(data, cat["steps_at"])), dtype=torch.uint8)
+    maps = levels.view(5, *cat["grid"]).float() / 255 * cat["peak"]
+    expected = trace.attention["cat"].at(step=2).mean().values
+    assert (maps[2] - expected).abs().max() <= cat["peak"] / 255
+    assert len(cut(data, cat["layers_at"])) == len(cat["layers"]) * cat["grid"][0] * cat["grid"][1]
+
+
+def test_many_steps_are_thinned_out(model):
+    long = model.generate("a cat", steps=40)
+    header = pack(long, Blob(), frames=8)
+    indices = [step["index"] for step in header["steps"]]
+    assert len(indices) == 8 and indices[0] == 0 and indices[-1] == 39
+
+
+def test_a_run_without_attention_or_noise_can_be_explored(model):
+    plain = model.generate("a cat", steps=3, record=("latents",))
+    header = pack(plain, Blob())
+    assert header["words"] == [] and set(header["latents"]) == {"xt", "x0"}
+
+
+def test_where_widgets_cannot_run_there_is_a_figure(trace):
+    bundle = trace.explore()._repr_mimebundle_()
+    data = bundle[0] if isinstance(bundle, tuple) else bundle
+    assert "<img alt=" in data["text/html"]
+    assert "a red cat on the grass" in data["text/plain"]
+    assert "application/vnd.jupyter.widget-view+json" in data
+
+
+def test_a_word_can_be_lit_from_the_beginning(trace):
+    assert trace.explore(word="cat").word == "cat"
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "said"),
+    [
+        (lambda t, m: t.explore(word="dog"), (ValueError, KeyError), "dog"),
+        (lambda t, m: t.explore(frames=1), ValueError, "frames"),
+        (lambda t, m: t.explore(frames="all"), ValueError, "frames"),
+        (lambda t, m: t.explore("a cat"), TypeError, "other must be a Trace"),
+        (
+            lambda t, m: m.generate(["a cat", "a dog"], steps=1).explore(),
+            ValueError,
+            "2 pictures",
+        ),
+        (
+            lambda t, m: m.generate("a cat", steps=1, record=()).explore(),
+            ValueError,
+            "kept no latents",
+        ),
+    ],
+)
+def test_bad_input_is_told(trace, model, call, error, said):
+    with pytest.raises(error, match=said):
+        call(trace, model)
