@@ -55,7 +55,8 @@ OUTSIDE = {
     "models": {"torch", "safetensors", "diffusers", "transformers", "huggingface_hub"},
     "views": {
         *("torch", "numpy", "PIL", "IPython"),
-        *("matplotlib", "cycler", "ipywidgets", "anywidget"),  # cycler is matplotlib's own
+        *("matplotlib", "cycler"),  # cycler is matplotlib's own
+        *("ipywidgets", "anywidget", "traitlets"),  # traitlets is theirs
     },
     "training": {
         *("torch", "numpy", "PIL", "safetensors", "tqdm", "sklearn"),

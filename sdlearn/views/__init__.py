@@ -9,6 +9,7 @@ from sdlearn.views.plots import clouds, curves, density_map, histograms
 from sdlearn.views.progress import progress
 from sdlearn.views.runs import run, stations, word_maps
 from sdlearn.views.strips import grid, strip
+from sdlearn.views.tables import matrix
 
 __all__ = [
     "Figure",
@@ -19,6 +20,7 @@ __all__ = [
     "grid",
     "histograms",
     "learning",
+    "matrix",
     "paths",
     "progress",
     "run",

@@ -69,6 +69,7 @@ def curves(
             )
         if logx:
             axis.set_xscale("log")
+            _plain_numbers(axis)
         if logy:
             axis.set_yscale("log")
         axis.set_xlabel(xlabel)
@@ -77,6 +78,17 @@ def curves(
         if len(lines) > 1:
             axis.legend(handlelength=3)
     return Figure(drawing, alt)
+
+
+def _plain_numbers(axis: object) -> None:
+    """Count 10, 20, 50, 100 under a short logarithmic axis: powers of ten would leave it bare."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    low, high = axis.get_xlim()
+    if high / low < 1000:
+        axis.xaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.xaxis.set_minor_formatter(NullFormatter())
 
 
 def histograms(

@@ -76,9 +76,16 @@ def grid(
         for name, axis in zip(column_titles, axes[0], strict=False):
             axis.set_title(name, fontsize=11, fontweight="normal", loc="center", pad=5)
         for name, row_axes in zip(row_titles, axes, strict=False):
-            axis = row_axes[0]
-            axis.text(
-                -0.08, 0.5, name, transform=axis.transAxes, ha="right", va="center", fontsize=11
+            # The same little way from the picture, however wide that is.
+            row_axes[0].annotate(
+                name,
+                (0, 0.5),
+                (-6, 0),
+                xycoords="axes fraction",
+                textcoords="offset points",
+                ha="right",
+                va="center",
+                fontsize=11,
             )
         if title:
             drawing.suptitle(title, x=0, y=1, ha="left", va="top", fontsize=12, fontweight="bold")

@@ -58,6 +58,10 @@ def test_a_step_shows_itself():
     assert "x0 computed" in html and "&lt;b&gt;cat" in html and "<img" not in html
     seen = step(sample=LATENT, x0=LATENT, look=MatrixLook(MATRIX))._repr_html_()
     assert 'alt="preview of xt at step 0"' in seen and "tensor" not in repr(shown)
+    assert repr(shown) == (
+        "Step(0: t 900, sigma 2 to 1, guidance_scale 7.5, recorded: sample, x0, "
+        "changed: <b>cat</b> twice)"
+    )
 
 
 @pytest.mark.parametrize(

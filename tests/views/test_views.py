@@ -82,6 +82,19 @@ def test_a_picture_keeps_its_colours_in_a_strip():
     assert np.abs(middle.astype(int) - [255, 0, 0]).max() < 12
 
 
+def test_titles_of_rows_stand_beside_pictures_of_any_width():
+    for width in (8, 200):
+        figure = views.grid(
+            [[torch.randn(8, width)]] * 2, row_titles=["start", "the end"], alt="two rows of noise"
+        )
+        figure.drawing.canvas.draw()
+        for axis in figure.drawing.axes:
+            (title,) = axis.texts
+            box, picture = title.get_window_extent(), axis.get_window_extent()
+            assert box.x0 >= 0, "cut off at the left edge"
+            assert 0 < picture.x0 - box.x1 < 12
+
+
 def test_pillow_pictures_and_tensors_look_the_same():
     picture = Image.new("RGB", (8, 8), (10, 200, 90))
     tensor = torch.tensor(np.array(picture)).permute(2, 0, 1) / 127.5 - 1
@@ -119,3 +132,14 @@ def test_colours_are_told_apart_by_colour_blind_readers():
 def test_wrong_input_is_named(call, names):
     with pytest.raises(ValueError, match=names):
         call()
+
+
+def test_a_short_logarithmic_axis_counts_in_plain_numbers():
+    figure = views.curves(
+        [10, 300], {"a": [1, 2]}, xlabel="x", ylabel="y", logx=True, alt="a line that rises"
+    )
+    (axis,) = figure.drawing.axes
+    figure.drawing.canvas.draw()
+    shown = [text.get_text() for text in axis.get_xticklabels(which="both")]
+    assert {"10", "20", "50", "100", "200"} <= set(shown)
+    assert not any("times" in text for text in shown)
