@@ -11,7 +11,9 @@ import difflib
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from sdlearn.lessons import (
@@ -136,11 +138,14 @@ def _answer(exercise: Exercise, answer: Any, probe: tuple[Any, ...], like: Value
             )
     if isinstance(like, Words):
         return _as_words(answer, like, "return" if exercise.kind == "function" else "be")
+    if isinstance(answer, list) and len(answer) == len(like) > 1:
+        answer = tuple(answer)  # several numbers are wanted: square brackets are as good
     try:
         return _flat(answer)
     except (TypeError, ValueError, RuntimeError):
         kind = type(answer).__name__
-        wanted = "return a number or a tensor" if exercise.kind == "function" else "be a number"
+        function = exercise.kind == "function"
+        wanted = "return a number, a tensor or a picture" if function else "be a number"
         raise _Unusable(f"The answer must {wanted}; a {kind} came.") from None
 
 
@@ -189,6 +194,7 @@ def _flat(answer: object) -> list[Tensor]:
         parts = [torch.stack(answer)]  # a list of numbers, each a tensor
     if any(isinstance(part, (str, bytes, bool)) for part in parts):
         raise TypeError("text is no number")
+    parts = [np.array(part) if isinstance(part, Image.Image) else part for part in parts]
     return [torch.as_tensor(part).detach().double() for part in parts]
 
 

@@ -5,6 +5,7 @@
     sd.models()                     # a table of the known names, and what is on this machine
     sd.load("pocket-sd15")          # a model, ready to be asked
     sd.models.published_configs("sdxl")
+    sd.models.clip.load()           # the model's text encoder with the half that sees pictures
 
 Nothing is downloaded unless `load(..., download=True)` asks for it, and no file is ever opened
 that could run code. The names below arrive on first use, so that the table needs no torch.
@@ -18,11 +19,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sdlearn.models import clip
     from sdlearn.models.configs import published_configs
     from sdlearn.models.loading import load, parts, wrap
     from sdlearn.models.table import Row, Table, models
 
-__all__ = ["Row", "Table", "load", "models", "parts", "published_configs", "wrap"]
+__all__ = ["Row", "Table", "clip", "load", "models", "parts", "published_configs", "wrap"]
 
 _HOME = {
     "Row": "table",
@@ -36,6 +38,8 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "clip":
+        return import_module("sdlearn.models.clip")
     if name not in _HOME:
         raise AttributeError(f"sdlearn.models has no {name!r}; it has {', '.join(__all__)}.")
     return getattr(import_module(f"sdlearn.models.{_HOME[name]}"), name)

@@ -23,6 +23,8 @@ _HOME = {
     "CLIPTextModel": "transformers.models.clip.modeling_clip",
     "CLIPTextModelWithProjection": "transformers.models.clip.modeling_clip",
     "CLIPTextConfig": "transformers.models.clip.configuration_clip",
+    "CLIPConfig": "transformers.models.clip.configuration_clip",
+    "CLIPModel": "transformers.models.clip.modeling_clip",
     "CLIPTokenizer": "transformers.models.clip.tokenization_clip",
 }
 

@@ -69,6 +69,13 @@ class Schedule:
                 f"was trained on, got {steps}."
             )
         scheduler.set_timesteps(steps)
+        first = float(scheduler.timesteps.max())
+        if first >= longest and getattr(scheduler, "sigmas", None) is None:  # an offset on top
+            raise ValueError(
+                f"{steps} steps of {name} would begin at timestep {first:g}, and the model knows "
+                f"0 to {longest - 1}: its settings shift them all up (steps_offset). Ask for "
+                f"{steps - 1} steps at most."
+            )
         return cls(name, scheduler, steps)
 
     def fresh(self, device: torch.device) -> Any:

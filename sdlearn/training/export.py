@@ -19,16 +19,16 @@ from pathlib import Path
 import diffusers
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import (
-    CLIPConfig,
     CLIPModel,
     CLIPTextModel,
     CLIPTokenizer,
     CLIPVisionModelWithProjection,
 )
 
+from sdlearn.models import clip as clips
 from sdlearn.training.recipes import Recipe
 from sdlearn.training.unet import scheduler
 
@@ -110,24 +110,8 @@ def load_clip(model: Path, clip: Path) -> tuple[CLIPModel, CLIPTokenizer]:
         model: The model's folder, with the text encoder.
         clip: The folder of the other half.
     """
-    text = CLIPTextModel.from_pretrained(model / "text_encoder", dtype=torch.float32)
-    vision = CLIPVisionModelWithProjection.from_pretrained(
-        clip / "vision_model", dtype=torch.float32
-    )
-    meeting = load_file(clip / "vision_model" / "meeting.safetensors")
-    both = CLIPModel(
-        CLIPConfig(
-            text_config=text.config.to_dict(),
-            vision_config=vision.config.to_dict(),
-            projection_dim=len(meeting["text_projection"]),
-        )
-    )
-    both.text_model.load_state_dict(text.state_dict())
-    both.vision_model.load_state_dict(vision.vision_model.state_dict())
-    both.visual_projection.load_state_dict(vision.visual_projection.state_dict())
-    both.text_projection.load_state_dict({"weight": meeting["text_projection"].float()})
-    both.logit_scale.data = meeting["logit_scale"].float().reshape(())
-    return both.eval(), CLIPTokenizer.from_pretrained(model / "tokenizer")
+    both = clips.join(model, clip)
+    return both.network, both.tokenizer
 
 
 @contextmanager

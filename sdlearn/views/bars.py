@@ -39,7 +39,8 @@ def bars(
         drawing = MatplotlibFigure(figsize=(style.WIDTH, height), layout="constrained")
         axis = drawing.subplots()
         drawn = axis.barh(list(values), amounts, color=style.BLUE, height=0.62)
-        axis.bar_label(drawn, [form.format(amount) for amount in amounts], padding=5)
+        slip = {"facecolor": style.PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 1.5}
+        axis.bar_label(drawn, [form.format(amount) for amount in amounts], padding=5, bbox=slip)
         axis.invert_yaxis()  # the first name on top
         axis.margins(x=0.12)
         axis.grid(axis="y", visible=False)

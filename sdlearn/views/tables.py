@@ -87,8 +87,8 @@ def matrix(
             if form:
                 red, green, blue, _ = shown.cmap(shown.norm(value))
                 dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.52
-                said = format(value if abs(value) > 1e-9 else 0.0, form)
-                said = said.replace("-0.00", "0.00")
+                said = format(value, form)
+                said = said if said.strip("-0.%") else said.lstrip("-")  # no -0.00
                 colour = style.PAPER if dark else style.INK
                 axis.text(column, row, said, ha="center", va="center", color=colour, fontsize=size)
         for row, column in outlined:

@@ -239,3 +239,12 @@ def test_zero_snr():
     schedule = made("ddim", rescale_betas_zero_snr=True, timestep_spacing="trailing")
     assert schedule.alpha_bars[0] == 0
     assert math.isinf(schedule.sigmas[0]) and schedule.snr[0] == 0
+
+
+def test_steps_that_an_offset_pushes_beyond_the_last_level_are_refused():
+    # As SD's own settings do with 1000 steps; diffusers stumbles over it in the middle of a run.
+    config = {**CONFIG, "steps_offset": 1}
+    with pytest.raises(ValueError, match=r"begin at timestep 1000.*Ask for 999"):
+        Schedule.of("ddim", config, 1000)
+    assert int(Schedule.of("ddim", config, 999).timesteps[0]) == 999
+    assert len(Schedule.of("ddim", {**config, "steps_offset": 0}, 1000)) == 1000
