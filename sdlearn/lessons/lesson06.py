@@ -38,7 +38,7 @@ def _places_filled() -> int:
 PLACES = Exercise(
     id="6.1",
     task=(
-        "How many of the places does the prompt fill, start and end included, the padding behind "
+        "How many of the places does the prompt fill, start and end included, the padding after "
         "the end left out?"
     ),
     kind="number",
@@ -79,7 +79,7 @@ PLACES = Exercise(
         Mistake(
             "start and end forgotten",
             "You counted what was typed. Two tokens more are there, which nobody types.",
-            "What stands at position 0 of the table, and what behind the last piece?",
+            "What stands at position 0 of the table, and what after the last piece?",
             lambda: float(_places_filled() - 2),
         ),
         Mistake(
@@ -92,7 +92,7 @@ PLACES = Exercise(
         ),
         Mistake(
             "padding counted",
-            "That is all the room there is. Behind the end token it is filled with padding.",
+            "That is all the room there is. After the end token it is filled with padding.",
             "At which row of the table does the padding begin? Count those above it.",
             lambda: 77.0,
         ),
@@ -288,7 +288,7 @@ CUT = Exercise(
     ),
     stronger_nudge=(
         "Let model.encode read long_prompt, and look at the last row before the end token. What "
-        "comes behind it in the prompt?"
+        "comes after it in the prompt?"
     ),
     mistakes=(
         Mistake(
@@ -312,21 +312,21 @@ CUT = Exercise(
         ),
         Mistake(
             "what is kept",
-            "Those are the last words that it still reads. Asked is what comes behind them.",
+            "Those are the last words that it still reads. Asked is what comes after them.",
             "Go on from where you stopped.",
             lambda: _cut(72)[:3],
         ),
         Mistake(
             "cut at the front",
             "So many words it is. But they are cut off at the other end.",
-            "Where is the end token, if the prompt is too long: behind its first words or behind "
+            "Where is the end token, if the prompt is too long: after its first words or after "
             "its last?",
             lambda: LONG.replace(",", "").split()[:3],
         ),
         Mistake(
             "only the first",
-            "With that word it begins. More is lost behind it.",
-            "Is there any room at all behind the end token?",
+            "With that word it begins. More is lost after it.",
+            "Is there any room at all after the end token?",
             lambda: _cut(75)[:1],
         ),
     ),

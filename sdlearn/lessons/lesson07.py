@@ -201,7 +201,7 @@ PLACES, HEADS = (48, 32), 8
 NUMBERS = Exercise(
     id="7.3",
     task=(
-        "Stable Diffusion 1.5 draws a picture of 768 x 512 pixels. How many probabilities does one "
+        "Stable Diffusion 1.5 draws a picture of 768 x 512 pixels. How many shares does one "
         "layer of cross-attention work out in one call, with 8 heads, on a grid half as fine as "
         "the latent's along each side?"
     ),

@@ -40,7 +40,9 @@ SPELLINGS = {
         lambda a, b: (
             torch.nn.functional.normalize(a, dim=0) @ torch.nn.functional.normalize(b, dim=0)
         ),
-        lambda a, b: float(np.dot(a, b) / np.linalg.norm(a) / np.linalg.norm(b)),
+        lambda a, b: float(
+            np.dot(a.numpy(), b.numpy()) / np.linalg.norm(a.numpy()) / np.linalg.norm(b.numpy())
+        ),
         lambda a, b: (
             sum(x * y for x, y in zip(a, b, strict=True))
             / math.sqrt(sum(x * x for x in a) * sum(y * y for y in b))

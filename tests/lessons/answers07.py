@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import torch
 
 
@@ -66,7 +65,7 @@ SPELLINGS = {
         iou_by_counting,
         lambda a, b: (a & b).float().sum() / (a | b).float().sum(),
         lambda a, b: float((a & b).sum()) / float((a | b).sum()),
-        lambda a, b: (np.array(a) * np.array(b)).sum() / (np.array(a) + np.array(b)).sum(),
+        lambda a, b: (a.numpy() * b.numpy()).sum() / (a.numpy() + b.numpy()).sum(),
         lambda a, b: (a & b).sum() / (a.sum() + b.sum() - (a & b).sum()),
     ],
     "7.3": [8 * 48 * 32 * 77, 77 * 8 * (96 // 2) * (64 // 2), float(numbers())],
