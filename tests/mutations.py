@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -176,7 +177,8 @@ def red(root: Path, lesson: str) -> str | None:
         return None
     if ended.returncode != 1:
         raise RuntimeError(f"The tests did not run:\n{ended.stdout}{ended.stderr}")
-    told = [row.strip() for row in ended.stdout.splitlines() if row.startswith("FAILED")]
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", ended.stdout)  # nbval colours what it says
+    told = [row.strip() for row in plain.splitlines() if row.startswith("FAILED")]
     return told[0] if told else ended.stdout.splitlines()[-1]
 
 
