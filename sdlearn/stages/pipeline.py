@@ -106,6 +106,8 @@ class Model:
                 run begins with nothing but noise.
             schedule: From `schedule`.
             **settings: As for `generate`: guidance_scale, negative_prompt, record, intervene...
+                A sampler that adds fresh noise draws it from ``seed``: take another one than the
+                latent's, or its first noise is the noise that the latent began with.
         """
         request = Request.of("denoise", settings, self.family)
         if not isinstance(schedule, Schedule):
