@@ -38,7 +38,8 @@ def test_one_picture_of_a_batch_is_a_whole_trace():
     assert not one.of(0).diff(one)
 
 
-def test_what_is_missing_is_explained():
+def test_what_is_missing_is_explained(monkeypatch):
+    monkeypatch.setattr(Trace, "viewers", {})  # as if nobody had imported the views
     run = trace("a cat", "a dog", attention=None)
     with pytest.raises(ValueError, match=r"2 pictures.*trace\.images.*trace\.of\(0\)"):
         _ = run.image
