@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import difflib
 from collections.abc import Callable, Iterable
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -16,35 +17,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sdlearn.lessons import (
-    lesson01,
-    lesson02,
-    lesson03,
-    lesson04,
-    lesson05,
-    lesson06,
-    lesson07,
-    lesson08,
-    lesson09,
-    lesson10,
-)
 from sdlearn.lessons.exercises import Exercise
 from sdlearn.lessons.verdicts import Verdict
 from sdlearn.lessons.words import Words
 
 Value = list[Tensor] | Words
-LESSONS = (
-    lesson01,
-    lesson02,
-    lesson03,
-    lesson04,
-    lesson05,
-    lesson06,
-    lesson07,
-    lesson08,
-    lesson09,
-    lesson10,
-)
+LESSONS = tuple(import_module(f"sdlearn.lessons.lesson{number:02}") for number in range(1, 11))
+"""The modules of the course, in order; each has its `EXERCISES`."""
 
 
 class Checker:
