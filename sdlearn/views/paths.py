@@ -8,6 +8,7 @@ import numpy as np
 
 from sdlearn.views import style
 from sdlearn.views.figure import Figure
+from sdlearn.views.panels import squares
 
 
 def paths(
@@ -28,24 +29,16 @@ def paths(
         behind: Points to be drawn faintly below the paths, shape [n, 2], such as the world's own.
         limit: Panels reach from -limit to limit.
     """
-    from matplotlib.figure import Figure as MatplotlibFigure
-
     panels = [np.asarray(panel) for panel in panels]
-    if not panels:
-        raise ValueError("panels must hold at least one panel.")
     for panel in panels:
         if panel.ndim != 3 or panel.shape[2] != 2 or 0 in panel.shape:
             raise ValueError(
                 f"a panel must be of shape [paths, stations, 2], got {panel.shape}. Stack the "
                 "stations in the second place: torch.stack(stations, dim=1)."
             )
-    if titles and len(titles) != len(panels):
-        raise ValueError(f"titles must hold {len(panels)} titles, got {len(titles)}.")
     with style.house():
-        side = style.WIDTH / len(panels)
-        drawing = MatplotlibFigure(figsize=(style.WIDTH, side + 0.75), layout="constrained")
-        axes = drawing.subplots(1, len(panels), squeeze=False)[0]
-        for number, (axis, panel) in enumerate(zip(axes, panels, strict=True)):
+        drawing, axes = squares("panels", len(panels), titles, limit)
+        for axis, panel in zip(axes, panels, strict=True):
             if behind is not None:
                 axis.plot(*np.asarray(behind).T, ".", ms=4, mew=0, color=style.RULE, zorder=0)
             for index, path in enumerate(panel):
@@ -55,11 +48,6 @@ def paths(
             axis.plot(
                 *panel[:, 0].T, "o", ms=9, mew=2, mfc="none", color=style.INK, zorder=4, ls=""
             )
-            axis.set(xlim=(-limit, limit), ylim=(-limit, limit), xticks=[], yticks=[])
-            axis.set_aspect("equal")
-            axis.grid(False)
-            if titles:
-                axis.set_title(titles[number], fontsize=11, fontweight="normal", loc="center")
         drawing.legend(handles=_keys(), loc="outside lower center", ncols=2)
     return Figure(drawing, alt)
 

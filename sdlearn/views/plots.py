@@ -8,6 +8,7 @@ import numpy as np
 
 from sdlearn.views import style
 from sdlearn.views.figure import Figure
+from sdlearn.views.panels import squares
 
 _SLIP = {"boxstyle": "round,pad=0.15", "facecolor": style.PAPER, "edgecolor": "none", "alpha": 0.8}
 """A slip of paper behind a label, so that it can be read where it crosses a line."""
@@ -176,18 +177,10 @@ def clouds(
         alt: What the figure shows, in words.
         limit: Panels reach from -limit to limit.
     """
-    from matplotlib.figure import Figure as MatplotlibFigure
-
     labels = np.asarray(labels)
-    if not len(points):
-        raise ValueError("points must hold at least one panel.")
-    if titles and len(titles) != len(points):
-        raise ValueError(f"titles must hold {len(points)} titles, got {len(titles)}.")
     with style.house():
-        side = style.WIDTH / len(points)
-        drawing = MatplotlibFigure(figsize=(style.WIDTH, side + 0.75), layout="constrained")
-        axes = drawing.subplots(1, len(points), squeeze=False)[0]
-        for number, (axis, panel) in enumerate(zip(axes, points, strict=True)):
+        drawing, axes = squares("points", len(points), titles, limit)
+        for axis, panel in zip(axes, points, strict=True):
             panel = np.asarray(panel)
             for group, name in enumerate(names):
                 chosen = panel[labels == group]
@@ -200,10 +193,6 @@ def clouds(
                     color=style.CYCLE[group % len(style.CYCLE)],
                     label=name,
                 )
-            axis.set(xlim=(-limit, limit), ylim=(-limit, limit), xticks=[], yticks=[])
-            axis.set_aspect("equal")
-            if titles:
-                axis.set_title(titles[number], fontsize=11, fontweight="normal", loc="center")
         handles, texts = axes[0].get_legend_handles_labels()
         drawing.legend(
             handles, texts, loc="outside lower center", ncols=len(names), markerscale=2.2

@@ -2,15 +2,8 @@
 
 import pytest
 
-import sdlearn as sd
 from sdlearn import views
 from sdlearn.views import runs
-from tests import tiny
-
-
-@pytest.fixture(scope="module")
-def model():
-    return sd.wrap(tiny.pipeline("sd1"))
 
 
 @pytest.fixture(scope="module")

@@ -7,14 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-import sdlearn as sd
 from sdlearn.views.widgets.packing import Blob, pack
-from tests import tiny
-
-
-@pytest.fixture(scope="module")
-def model():
-    return sd.wrap(tiny.pipeline("sd1"))
 
 
 @pytest.fixture(scope="module")
