@@ -13,7 +13,8 @@ function values(text) {
   return state;
 }
 
-// What a notebook's kernel is to a widget; here nobody listens but the widget itself.
+// What a notebook's kernel is to a widget; here nobody listens but the widget itself. It has no
+// `send`: that is how a widget knows that no kernel will answer.
 function model(state) {
   return {
     get: (name) => state[name],

@@ -16,31 +16,34 @@ from pathlib import Path
 VIEW = "application/vnd.jupyter.widget-view+json"
 STATE = "application/vnd.jupyter.widget-state+json"
 EXPORT = "export default {"
-KINDS = {"TraceExplorer": "explorer"}
-"""Our widgets that live in the book: the class, and its files in sdlearn/views/widgets."""
+OURS = "sdlearn.views.widgets."
+"""Where the classes of our widgets are: a widget of sdlearn/views/widgets/NAME.py has NAME.js."""
 
 
 def scripts(source: Path, target: Path) -> list[Path]:
     """Write the widgets' scripts and styles into `target`, for all pages; return what is there."""
     target.mkdir(parents=True, exist_ok=True)
-    parts = []
-    for name in sorted(set(KINDS.values())):
-        module = (source / f"{name}.js").read_text(encoding="utf-8")
+    names = sorted(path.stem for path in source.glob("*.js") if path.stem != "kit")
+    parts = ["const widgets = {};", _text(source / "kit.js")]
+    for name in names:
+        module = _text(source / f"{name}.js")
         if module.count(EXPORT) != 1:
             raise ValueError(f"{name}.js must end in one line {EXPORT!r}: the book replaces it.")
         body = module.replace(EXPORT, f"widgets[{json.dumps(name)}] = {{")
         parts.append(f"(() => {{\n{body}}})();")
-    loader = (Path(__file__).parent / "widgets.js").read_text(encoding="utf-8")
-    script = "const widgets = {};\n" + "\n".join(parts) + "\n" + loader
-    style = "\n".join(
-        (source / f"{name}.css").read_text(encoding="utf-8") for name in sorted(set(KINDS.values()))
-    )
-    made = {"sdlearn.js": f"(() => {{\n{script}}})();\n", "sdlearn.css": style}
+    parts.append(_text(Path(__file__).parent / "widgets.js"))
+    styles = [_text(source / f"{name}.css") for name in ["kit", *names]]
+    script = "\n".join(parts)
+    made = {"sdlearn.js": f"(() => {{\n{script}}})();\n", "sdlearn.css": "\n".join(styles)}
     for name, text in made.items():
         path = target / name
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
+        if not path.exists() or _text(path) != text:
             path.write_text(text, encoding="utf-8")
     return [target / name for name in made]
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
 
 
 def enliven(notebook: dict) -> int:
@@ -59,8 +62,8 @@ def enliven(notebook: dict) -> int:
 
 def kind(model: dict) -> str | None:
     """Which of our widgets a model is; None for those of others."""
-    name = str(model["state"].get("_anywidget_id", "")).rpartition(".")[2]
-    return KINDS.get(name)
+    name = str(model["state"].get("_anywidget_id", ""))
+    return name[len(OURS) :].split(".")[0] if name.startswith(OURS) else None
 
 
 def living(model: dict, figure: str | list[str]) -> str:

@@ -1,9 +1,15 @@
 """A browser with no way out: what a page asks for beyond its own files is refused and counted."""
 
+import base64
+import importlib.util
 import os
 import shutil
+import sys
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
 
 FLAGS = [
     "--headless",
@@ -72,3 +78,48 @@ def opened(browser):
     for page in pages:
         page.close()
     assert faults == []
+
+
+def book_script(name):
+    """One of the book's own scripts, imported."""
+    spec = importlib.util.spec_from_file_location(f"book_{name}", ROOT / "book" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def as_kept(widget):
+    """A widget as a notebook keeps it: its state, and its bytes apart."""
+    state, buffers = {}, []
+    kind = f"{type(widget).__module__}.{type(widget).__qualname__}"
+    for name, value in widget.get_state().items():
+        if isinstance(value, bytes):
+            data = base64.b64encode(value).decode("ascii")
+            buffers.append({"encoding": "base64", "path": [name], "data": data})
+        elif not name.startswith("_") and name not in ("layout", "tabbable", "tooltip"):
+            state[name] = value
+    return {"state": {**state, "_anywidget_id": kind, "_esm": "no matter"}, "buffers": buffers}
+
+
+def write_pages(folder, shown):
+    """A page of the book for each widget of `shown`, by name, without the book around it."""
+    widgets = book_script("widgets")
+    widgets.scripts(ROOT / "sdlearn" / "views" / "widgets", folder)
+    for name, widget in shown.items():
+        body = widgets.living(as_kept(widget), "<p>the figure</p>")
+        page = (
+            '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>A page</title>'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            '<link rel="stylesheet" href="sdlearn.css"><script src="sdlearn.js" defer></script>'
+            f"</head><body><main><h1>A page</h1>{body}</main></body></html>"
+        )
+        (folder / f"{name}.html").write_text(page, encoding="utf-8")
+    return folder
+
+
+def open_alive(opened, folder, name, **options):
+    """Open a page of `write_pages`, and wait until its widget lives."""
+    shown = opened((folder / f"{name}.html").as_uri(), **options)
+    shown.wait_for_selector("[data-alive=yes]", timeout=60_000)
+    return shown

@@ -109,11 +109,11 @@ def train(
         return checkpoints.newest(folder)
     wrapped, prepared = accelerator.prepare(model, optimizer)
     wrapped.train()
-    steps = range(begin, end)
+    steps, before = range(begin, end), _steps_before(facts)
     with (
         Asked() as asked,
         _Report(stage, folder, begin, end, accelerator) as report,
-        closing(ahead(lambda step: _share(stage, step, accelerator), steps)) as batches,
+        closing(ahead(lambda step: _share(stage, before + step, accelerator), steps)) as batches,
     ):
         for step, share in zip(steps, batches, strict=True):
             for group in prepared.param_groups:
@@ -266,6 +266,12 @@ def _save(
     tensors |= {f"average.{name}": tensor for name, tensor in average.weights.items()}
     tensors |= checkpoints.pack_optimizer(optimizer)
     checkpoints.save(folder, step, tensors, facts)
+
+
+def _steps_before(facts: Facts) -> int:
+    """How many steps made the weights that a run began with: its batches follow on theirs."""
+    earlier = facts.get("earlier")
+    return earlier["step"] + _steps_before(earlier) if earlier else 0
 
 
 def _share(stage: Stage, step: int, accelerator: Accelerator) -> Batch:

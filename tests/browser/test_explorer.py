@@ -1,75 +1,33 @@
 """The trace explorer in a page of the book: every control changes what it should, nothing else."""
 
-import base64
 import hashlib
-import importlib.util
-import sys
-from pathlib import Path
 
 import pytest
 
 import sdlearn as sd
 from tests import tiny
+from tests.browsing import open_alive, write_pages
 
-ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = "a <b onclick=alert(1)>red</b> cat, <script>document.title='broken'</script>"
-
-
-def book_widgets():
-    spec = importlib.util.spec_from_file_location("book_widgets", ROOT / "book" / "widgets.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["book_widgets"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-widgets = book_widgets()
-
-
-def as_kept(widget):
-    """A widget as a notebook keeps it."""
-    state = {name: getattr(widget, name) for name in ("sides", "place", "part", "word")}
-    kind = f"{type(widget).__module__}.{type(widget).__qualname__}"
-    data = base64.b64encode(widget.blob).decode("ascii")
-    return {
-        "state": {**state, "_anywidget_id": kind, "_esm": "no matter"},
-        "buffers": [{"encoding": "base64", "path": ["blob"], "data": data}],
-    }
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """A page with a run, one with two runs in step, and one with a hostile prompt."""
-    folder = tmp_path_factory.mktemp("site")
-    widgets.scripts(ROOT / "sdlearn" / "views" / "widgets", folder)
     model = sd.wrap(tiny.pipeline("sd1"))
     cat = model.generate("a red cat on the grass", steps=6)
     dog = model.generate("a blue dog on the grass", steps=4, seed=1)
-    strange = model.generate(HOSTILE, steps=2)
     shown = {
         "one": cat.explore(),
         "two": cat.explore(dog, word="grass"),
-        "hostile": strange.explore(),
+        "hostile": model.generate(HOSTILE, steps=2).explore(),
     }
-    for name, widget in shown.items():
-        body = widgets.living(as_kept(widget), "<p>the figure</p>")
-        page = (
-            '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>A page</title>'
-            '<link rel="stylesheet" href="sdlearn.css"><script src="sdlearn.js" defer></script>'
-            f"</head><body><main><h1>A run</h1>{body}</main></body></html>"
-        )
-        (folder / f"{name}.html").write_text(page, encoding="utf-8")
-    return folder
+    return write_pages(tmp_path_factory.mktemp("site"), shown)
 
 
 @pytest.fixture
 def page(opened, site):
-    def look(name, **options):
-        shown = opened((site / f"{name}.html").as_uri(), **options)
-        shown.wait_for_selector("[data-alive=yes]", timeout=60_000)
-        return shown
-
-    return look
+    return lambda name, **options: open_alive(opened, site, name, **options)
 
 
 def pixels(page, number=0):

@@ -1,5 +1,4 @@
 // The trace explorer. All data is in the page: `sides` says what lies where in `blob`.
-// Text is only ever set as text, never as HTML.
 
 const PARTS = {
   x0: "picture so far (x0)",
@@ -10,40 +9,8 @@ const PARTS = {
   difference: "what the prompt changes",
   channels: "channels of xt",
 };
-const HEAT = [
-  [12, 10, 38], [44, 17, 90], [90, 24, 110], [138, 38, 103], [186, 56, 84],
-  [223, 86, 56], [244, 132, 32], [250, 186, 56], [252, 243, 172],
-];
 const DIM = 0.3;
-const SHARPEST = 2; // canvas pixels for each pixel of the page
 const PACE = 140; // milliseconds a step, when played
-
-function element(tag, properties = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name.startsWith("aria-") || ["role", "tabindex", "for"].includes(name)) made.setAttribute(name, value);
-    else made[name] = value;
-  }
-  made.append(...children);
-  return made;
-}
-
-function heat(value) {
-  const at = Math.min(Math.max(value, 0), 1) * (HEAT.length - 1);
-  const low = Math.min(Math.floor(at), HEAT.length - 2);
-  return HEAT[low].map((from, i) => from + (HEAT[low + 1][i] - from) * (at - low));
-}
-
-function small(width, height, paint) {
-  const canvas = element("canvas", { width, height });
-  const context = canvas.getContext("2d");
-  const picture = context.createImageData(width, height);
-  for (let i = 0; i < width * height; i++) picture.data.set(paint(i), 4 * i);
-  context.putImageData(picture, 0, 0);
-  return canvas;
-}
-
-const short = (number) => (number === null ? "∞" : Number(number.toPrecision(3)).toString());
 
 // One run: its numbers, and its panel.
 class Side {
@@ -190,30 +157,23 @@ class Side {
 }
 
 function chart(steps) {
-  const namespace = "http://www.w3.org/2000/svg";
-  const svg = document.createElementNS(namespace, "svg");
-  svg.setAttribute("class", "sd-chart");
-  svg.setAttribute("viewBox", "0 0 300 56");
-  svg.setAttribute("preserveAspectRatio", "none");
-  svg.setAttribute("aria-hidden", "true");
   const logs = steps.map(({ sigma }) => Math.log(Math.max(sigma ?? 1e3, 1e-3)));
   const [low, high] = [Math.min(...logs), Math.max(...logs)];
   const points = logs.map((log, i) => [
     4 + (292 * i) / Math.max(steps.length - 1, 1),
     6 + 44 * (1 - (log - low) / Math.max(high - low, 1e-9)),
   ]);
-  const line = document.createElementNS(namespace, "polyline");
-  line.setAttribute("points", points.map((point) => point.join(",")).join(" "));
-  line.setAttribute("fill", "none");
-  line.setAttribute("stroke", "currentColor");
-  line.setAttribute("vector-effect", "non-scaling-stroke");
-  const mark = document.createElementNS(namespace, "line");
-  mark.setAttribute("stroke", "#0072b2");
-  mark.setAttribute("stroke-width", "3");
-  mark.setAttribute("y1", "0");
-  mark.setAttribute("y2", "56");
-  mark.setAttribute("vector-effect", "non-scaling-stroke");
-  svg.append(line, mark);
+  const still = { "vector-effect": "non-scaling-stroke" };
+  const mark = drawn("line", { stroke: "#0072b2", "stroke-width": 3, y1: 0, y2: 56, ...still });
+  const line = drawn("polyline", {
+    points: points.map((point) => point.join(",")).join(" "), fill: "none", stroke: "currentColor", ...still,
+  });
+  const svg = drawn(
+    "svg",
+    { class: "sd-chart", viewBox: "0 0 300 56", preserveAspectRatio: "none", "aria-hidden": "true" },
+    line,
+    mark,
+  );
   return [svg, (step) => ["x1", "x2"].forEach((name) => mark.setAttribute(name, points[step][0]))];
 }
 
@@ -289,8 +249,7 @@ function panel(side, state, change) {
 }
 
 async function render({ model, el }) {
-  const blob = model.get("blob");
-  const bytes = new Uint8Array(blob.buffer ?? blob, blob.byteOffset ?? 0, blob.byteLength);
+  const bytes = bytesOf(model.get("blob"));
   const sides = model.get("sides").map((header) => new Side(header, bytes));
   await Promise.all(sides.map((side) => side.load()));
 
@@ -345,7 +304,7 @@ async function render({ model, el }) {
     "div",
     { className: "sd-controls" },
     play,
-    element("label", { className: "sd-steps" }, "Step", slider),
+    element("label", { className: "sd-wide" }, "Step", slider),
     element("label", {}, "Show", part),
   );
   if (sides.some((side) => side.header.words.length)) controls.append(element("label", {}, "Attention", layer));

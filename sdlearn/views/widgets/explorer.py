@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
-import anywidget
 import traitlets
 
 from sdlearn.trace import Trace
+from sdlearn.views.figure import Figure
 from sdlearn.views.runs import run
 from sdlearn.views.widgets.packing import Blob, pack
+from sdlearn.views.widgets.widget import Widget, source
 
-HERE = Path(__file__).parent
 
-
-class TraceExplorer(anywidget.AnyWidget):
+class TraceExplorer(Widget):
     """One run to look around in, or two in step.
 
     Where widgets can't run (a page on the web that shows notebooks), a figure takes its place.
@@ -28,8 +24,8 @@ class TraceExplorer(anywidget.AnyWidget):
         word: The word whose attention is laid over the picture, or "".
     """
 
-    _esm = HERE / "explorer.js"
-    _css = HERE / "explorer.css"
+    _esm = source("explorer", "js")
+    _css = source("explorer", "css")
     sides = traitlets.List().tag(sync=True)
     blob = traitlets.Bytes(b"").tag(sync=True)
     place = traitlets.Int(0).tag(sync=True)
@@ -43,13 +39,12 @@ class TraceExplorer(anywidget.AnyWidget):
         super().__init__(sides=sides, blob=blob.bytes(), place=last, word=word)
         self._first = traces[0]
 
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        made = super()._repr_mimebundle_(**options)
-        data, more = made if isinstance(made, tuple) else (made, {})
-        figure = run(self._first)._repr_mimebundle_()
-        return {**(data or {}), **figure, "text/plain": self._said()}, more
+    def figure(self) -> Figure:
+        """The first run's steps, in a row."""
+        return run(self._first)
 
-    def _said(self) -> str:
+    def said(self) -> str:
+        """What it shows, in a line of text."""
         prompts = " and ".join(f"“{side['prompt']}”" for side in self.sides)
         return f"[Trace explorer: {len(self.sides[0]['steps'])} steps of the run for {prompts}]"
 

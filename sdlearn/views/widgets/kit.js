@@ -1,0 +1,89 @@
+// What all widgets share. It is put before each of them, so they use these names as their own.
+// Text is only ever set as text, never as HTML.
+
+const SHARPEST = 2; // canvas pixels for each pixel of the page
+const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"]; // as in the figures
+const HEAT = [
+  [12, 10, 38], [44, 17, 90], [90, 24, 110], [138, 38, 103], [186, 56, 84],
+  [223, 86, 56], [244, 132, 32], [250, 186, 56], [252, 243, 172],
+];
+
+function element(tag, properties = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name.startsWith("aria-") || ["role", "tabindex", "for"].includes(name)) made.setAttribute(name, value);
+    else made[name] = value;
+  }
+  made.append(...children);
+  return made;
+}
+
+function heat(value) {
+  const at = Math.min(Math.max(value, 0), 1) * (HEAT.length - 1);
+  const low = Math.min(Math.floor(at), HEAT.length - 2);
+  return HEAT[low].map((from, i) => from + (HEAT[low + 1][i] - from) * (at - low));
+}
+
+function small(width, height, paint) {
+  const canvas = element("canvas", { width, height });
+  const context = canvas.getContext("2d");
+  const picture = context.createImageData(width, height);
+  for (let i = 0; i < width * height; i++) picture.data.set(paint(i), 4 * i);
+  context.putImageData(picture, 0, 0);
+  return canvas;
+}
+
+const short = (number) => (number === null ? "∞" : Number(number.toPrecision(3)).toString());
+
+// An element of a drawing, with its attributes and its children.
+function drawn(tag, attributes = {}, ...children) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+}
+
+// The bytes of a trait, in a notebook and in a page alike.
+function bytesOf(value) {
+  return new Uint8Array(value.buffer ?? value, value.byteOffset ?? 0, value.byteLength);
+}
+
+// Numbers from 0 to 1 that a seed decides (mulberry32), and normal ones made of them (Box-Muller).
+function uniforms(seed) {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+function normals(seed) {
+  const uniform = uniforms(seed);
+  return () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
+}
+
+// Questions to the kernel: `await kernel.ask("name", {...})` gives what Python's `answer` returned,
+// with its bytes as `buffers`. In the book there is no kernel, and this is null.
+function kernelOf(model) {
+  if (typeof model.send !== "function") return null;
+  const open = new Map();
+  let count = 0;
+  const heard = (message, buffers) => {
+    const waiting = open.get(message.answer);
+    if (!waiting) return;
+    open.delete(message.answer);
+    if (message.error) waiting.reject(new Error(message.error));
+    else waiting.resolve({ ...message, buffers: [...(buffers ?? [])].map(bytesOf) });
+  };
+  model.on("msg:custom", heard);
+  return {
+    ask: (what, given = {}) =>
+      new Promise((resolve, reject) => {
+        open.set(++count, { resolve, reject });
+        model.send({ ask: count, what, given });
+      }),
+    close: () => model.off("msg:custom", heard),
+  };
+}
