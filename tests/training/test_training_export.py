@@ -237,7 +237,9 @@ def test_the_last_stage_betters_the_decoder_and_leaves_every_latent_alone(model,
 
 
 @pytest.mark.parametrize("stage", ["clip", "vae", "unet", "decoder"])
-def test_a_training_goes_on_from_the_exported_weights(model, stage, tmp_path, accelerator):
+def test_a_training_goes_on_from_the_exported_weights(
+    model, stage, tmp_path, accelerator, monkeypatch
+):
     folder, old = model
     there = Workshop(tiny(), tmp_path / "new", accelerator(), folder)
     there.pictures.draw()
@@ -249,8 +251,16 @@ def test_a_training_goes_on_from_the_exported_weights(model, stage, tmp_path, ac
     assert all(torch.equal(t.half(), expected[n]) for n, t in made.model.state_dict().items())
     assert earlier == json.loads((folder / "recipe.json").read_text())["stages"][stage]
 
+    asked = []  # its batches follow on those that made the weights, and none comes twice
+    batch = type(made).batch
+    monkeypatch.setattr(
+        type(made),
+        "batch",
+        lambda self, step, *more: asked.append(step) or batch(self, step, *more),
+    )
     there.train(stage, stop_at=1, go_on=True)
     there.train(stage, stop_at=2, go_on=True)  # from the checkpoint: what was earlier stays
+    assert list(dict.fromkeys(asked)) == [earlier["step"], earlier["step"] + 1]
     copy = tmp_path / "models" / "tiny"
     shutil.copytree(folder.parent, copy.parent)
     there.export(stage, copy, unfinished=True)
