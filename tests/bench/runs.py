@@ -6,6 +6,7 @@ which is how one usually gets at it.
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ import sdlearn as sd
 from sdlearn import models
 from sdlearn.stages import attention
 from tests.bench.imports import milliseconds
+from tests.bench.memory import peak
 from tests.bench.timing import Row, in_pairs
 
 TITLE = "whole runs, against the diffusers pipeline's"
@@ -61,12 +63,23 @@ def costs(name: str, model: sd.models.Model, steps: int, pairs: int, **size: int
     def ours(record: tuple[str, ...]) -> Callable[[], object]:
         return lambda: model.generate(PROMPT, steps=steps, height=side, width=side, record=record)
 
+    def timed(title: str, run: Callable[[], object], goal: float | None) -> Row:
+        row = in_pairs(title, run, lambda: plain, pairs=pairs, goal=goal)
+        return dataclasses.replace(row, note=memory(run, plain))
+
     for what, record, goal in RECORDS:
         kept = model.generate(PROMPT, steps=1, height=side, width=side, record=record).nbytes
         title = f"{name}: {what} ({kept / 2**20:.1f} MiB a step)"
-        yield in_pairs(title, ours(record), lambda: plain, pairs=pairs, goal=goal)
-    title = f"{name}: explicit softmax, all kept"
-    yield in_pairs(title, lambda: explicitly(pipe, plain), lambda: plain, pairs=pairs, goal=None)
+        yield timed(title, ours(record), goal)
+    yield timed(f"{name}: explicit softmax, all kept", lambda: explicitly(pipe, plain), None)
+
+
+def memory(ours: Callable[[], object], theirs: Callable[[], object]) -> str:
+    """What two runs take at their peaks, in words; nothing where that can't be asked."""
+    peaks = [peak(ours), peak(theirs)]
+    if None in peaks:
+        return ""
+    return "peak {:+.0f} MiB, theirs {:+.0f}".format(*peaks)
 
 
 def explicitly(pipe: Any, run: Callable[[], None]) -> None:

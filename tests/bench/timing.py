@@ -19,12 +19,14 @@ class Row:
         ours: Milliseconds here, one for each pair.
         theirs: Milliseconds of what it is compared with.
         goal: The largest ratio that is good enough; None where there is no goal.
+        note: What else is worth a line's end.
     """
 
     title: str
     ours: tuple[float, ...]
     theirs: tuple[float, ...]
     goal: float | None = 1.0
+    note: str = ""
 
     @property
     def ratios(self) -> list[float]:
@@ -43,6 +45,7 @@ class Row:
             f"{self.title:30} {median(self.ours):9.2f} {median(self.theirs):9.2f} {ratio:6.2f}"
             f"   {min(self.ratios):.2f} .. {max(self.ratios):.2f}"
             f"{f'   above the goal of {self.goal:g}' if self.misses else ''}"
+            f"{self.note and f'   {self.note}'}"
         )
 
 
