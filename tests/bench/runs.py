@@ -17,7 +17,7 @@ from diffusers import StableDiffusionPipeline
 from diffusers.models.attention_processor import AttnProcessor2_0
 
 import sdlearn as sd
-from sdlearn import models
+from sdlearn import _resources, models
 from sdlearn.stages import attention
 from tests.bench.imports import milliseconds
 from tests.bench.memory import peak
@@ -34,13 +34,22 @@ FIRST_PICTURE = """
 import sdlearn as sd
 sd.load("pocket-sd15").generate("a red cat").image
 """
+LOADING = """
+import sdlearn as sd
+sd.load("pocket-sd15")
+"""
+PIPELINE_LOADING = """
+from diffusers import StableDiffusionPipeline
+StableDiffusionPipeline.from_pretrained({folder!r}, safety_checker=None)
+"""
 
 
 def rows(pairs: int) -> Iterator[Row]:
-    """The pocket model; the full-size SD 1.5, with random weights; the first picture of a day."""
+    """The pocket model; the full-size SD 1.5, with random weights; the beginning of a day."""
     pocket = sd.load("pocket-sd15", device="cpu")
     yield from costs("pocket-sd15, 25 steps", pocket, 25, max(5, pairs // 2))
     yield from costs("SD 1.5, 2 steps", full_size(pocket), 2, 5, size=512)
+    yield loading(max(5, pairs // 4))
     yield first_picture(max(5, pairs // 4))
 
 
@@ -136,18 +145,23 @@ def full_size(pocket: Any) -> Any:
     return sd.wrap(pipe)
 
 
+def loading(pairs: int) -> Row:
+    """The pocket model, from `import torch` to ready, against the pipeline on the same files."""
+    theirs = PIPELINE_LOADING.format(folder=str(_resources.data_dir() / "models" / "pocket-sd15"))
+    both = [(fresh(LOADING, "import torch"), fresh(theirs, "import torch")) for _ in range(pairs)]
+    return Row("loading, torch being there", *zip(*both, strict=True))
+
+
 def first_picture(pairs: int) -> Row:
     """From a fresh Python to the first picture, against `import torch`."""
+    fresh(FIRST_PICTURE)
+    both = [(fresh(FIRST_PICTURE), milliseconds("import torch")) for _ in range(pairs)]
+    return Row("first picture, from a cold start", *zip(*both, strict=True), 3.0)
 
-    def fresh() -> float:
-        code = (
-            f"import time; t = time.perf_counter()\n{FIRST_PICTURE}\nprint(time.perf_counter() - t)"
-        )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
-        return float(done.stdout.split()[-1]) * 1e3
 
-    fresh()
-    ours, theirs = zip(
-        *((fresh(), milliseconds("import torch")) for _ in range(pairs)), strict=True
-    )
-    return Row("first picture, from a cold start", ours, theirs, 3.0)
+def fresh(code: str, before: str = "") -> float:
+    """Milliseconds that lines of code take in a Python of their own, after `before`."""
+    told = "print(time.perf_counter() - t)"
+    lines = "\n".join([before, "import time", "t = time.perf_counter()", code, told])
+    done = subprocess.run([sys.executable, "-c", lines], capture_output=True, check=True)
+    return float(done.stdout.split()[-1]) * 1e3
