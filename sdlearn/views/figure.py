@@ -56,7 +56,7 @@ class Figure:
         width = round(self.drawing.get_figwidth() * 100)
         # On a phone it keeps a readable width and scrolls, rather than shrink its letters away.
         picture = (
-            '<div class="sd-figure" style="overflow-x:auto">'
+            '<div class="sd-figure" style="overflow-x:auto;margin:.4em 0">'
             f'<img alt="{html.escape(self.alt)}" '
             f'style="width:{width}px;max-width:max(100%,560px);height:auto" '
             f'src="data:image/webp;base64,{data}"></div>'

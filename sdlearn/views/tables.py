@@ -62,7 +62,7 @@ def matrix(
     long = max(map(len, (line for head in heads for line in head.split("\n")))) * 0.078 > cell
     lines = max(head.count("\n") + 1 for head in heads)
     above = (0.075 * max(map(len, columns)) if long else 0.17 * lines) + 0.15
-    above += 0.3 * bool(title) + 0.25 * bool(xlabel)
+    above += 0.3 * bool(title) + 0.25 * bool(xlabel) + 0.1 * bool(title and xlabel)
     with style.house():
         drawing = MatplotlibFigure(
             figsize=(style.WIDTH, height * len(rows) + above), layout="constrained"
@@ -95,10 +95,11 @@ def matrix(
             corner = (column - 0.47, row - 0.47)
             frame = Rectangle(corner, 0.94, 0.94, fill=False, ec=style.INK, lw=2, clip_on=False)
             axis.add_patch(frame)
-        axis.set_xlabel(xlabel)
+        axis.set_xlabel(xlabel, labelpad=6)
         axis.set_ylabel(ylabel)
         if title:
             drawing.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
+            drawing.get_layout_engine().set(h_pad=0.09)  # the title keeps off the label below it
     return Figure(drawing, alt, pictures=pictures)
 
 
