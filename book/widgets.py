@@ -23,10 +23,12 @@ OURS = "sdlearn.views.widgets."
 def scripts(source: Path, target: Path) -> list[Path]:
     """Write the widgets' scripts and styles into `target`, for all pages; return what is there."""
     target.mkdir(parents=True, exist_ok=True)
-    names = sorted(path.stem for path in source.glob("*.js") if path.stem != "kit")
+    names = sorted(path.stem for path in source.glob("*.js") if "." not in path.stem)
+    names.remove("kit")
     parts = ["const widgets = {};", _text(source / "kit.js")]
     for name in names:
-        module = _text(source / f"{name}.js")
+        files = [*sorted(source.glob(f"{name}.*.js")), source / f"{name}.js"]
+        module = "\n".join(map(_text, files))
         if module.count(EXPORT) != 1:
             raise ValueError(f"{name}.js must end in one line {EXPORT!r}: the book replaces it.")
         body = module.replace(EXPORT, f"widgets[{json.dumps(name)}] = {{")

@@ -24,6 +24,8 @@ __version__ = "0.1.0"
 _LAZY = {
     "Record": "sdlearn.trace:Record",
     "Trace": "sdlearn.trace:Trace",
+    "anatomy": "sdlearn.models.anatomies:anatomy",
+    "compare": "sdlearn.models.anatomies:compare",
     "equations": "sdlearn.equations",
     "interventions": "sdlearn.stages.interventions",
     "lessons": "sdlearn.lessons",
@@ -37,6 +39,7 @@ _LAZY = {
 if TYPE_CHECKING:  # never runs: it tells editors and type checkers the names that arrive lazily
     from sdlearn import equations, lessons, views, world
     from sdlearn.models import load, models, wrap
+    from sdlearn.models.anatomies import anatomy, compare
     from sdlearn.stages import interventions
     from sdlearn.trace import Record, Trace
 
@@ -44,6 +47,8 @@ __all__ = [
     "Record",
     "Trace",
     "__version__",
+    "anatomy",
+    "compare",
     "equations",
     "interventions",
     "lessons",
@@ -69,24 +74,38 @@ def __getattr__(name: str) -> Any:
         value = getattr(value, attribute)
     if name in ("Trace", "load", "wrap"):
         _teach_to_draw()
+    if name in ("anatomy", "compare"):
+        _teach_anatomy_to_draw()
     globals()[name] = value
     return value
 
 
+def _view(name: str, where: str = "sdlearn.views") -> Any:
+    """A view that is imported when something is shown, and not before."""
+    return lambda shown, *others, **options: getattr(import_module(where), name)(
+        shown, *others, **options
+    )
+
+
 def _teach_to_draw() -> None:
-    """Let traces and schedules draw themselves, though they know no view: it is looked up here."""
-
-    def view(name: str, where: str = "sdlearn.views") -> Any:
-        return lambda shown, *others, **options: getattr(import_module(where), name)(
-            shown, *others, **options
-        )
-
+    """Let traces, schedules and models show themselves, though they know no view: see here."""
+    from sdlearn.stages.pipeline import Model
     from sdlearn.stages.schedule import Schedule
+    from sdlearn.stages.text import Prompt
     from sdlearn.trace import Trace
 
-    Trace.viewers.setdefault("plot", view("run"))
-    Trace.viewers.setdefault("explore", view("explore", "sdlearn.views.widgets"))
-    Schedule.viewer = Schedule.viewer or view("stations")
+    Model.viewers.setdefault("anatomy", _view("anatomy", "sdlearn"))
+    Model.viewers.setdefault("explore", _view("generation", "sdlearn.views.widgets"))
+    Trace.viewers.setdefault("plot", _view("run"))
+    Trace.viewers.setdefault("explore", _view("explore", "sdlearn.views.widgets"))
+    Prompt.viewers.setdefault("explore", _view("prompt", "sdlearn.views.widgets"))
+    Schedule.viewer = Schedule.viewer or _view("stations")
+
+
+def _teach_anatomy_to_draw() -> None:
+    from sdlearn.models.anatomies import Anatomy
+
+    Anatomy.viewer = Anatomy.viewer or _view("unets")
 
 
 def __dir__() -> list[str]:

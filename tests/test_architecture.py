@@ -21,7 +21,7 @@ ALLOWED = {
     "trace": set(),
     "world": set(),
     "stages": {"equations", "trace", "_machine"},
-    "models": {"stages", "_resources"},
+    "models": {"stages", "_machine", "_resources"},
     "views": {"trace"},
     "training": {"equations", "stages", "models", "world", "_resources"},
     "lessons": {

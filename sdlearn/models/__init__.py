@@ -20,15 +20,29 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sdlearn.models import clip
+    from sdlearn.models.anatomies import anatomy, compare
     from sdlearn.models.configs import published_configs
     from sdlearn.models.loading import load, parts, wrap
     from sdlearn.models.table import Row, Table, models
 
-__all__ = ["Row", "Table", "clip", "load", "models", "parts", "published_configs", "wrap"]
+__all__ = [
+    "Row",
+    "Table",
+    "anatomy",
+    "clip",
+    "compare",
+    "load",
+    "models",
+    "parts",
+    "published_configs",
+    "wrap",
+]
 
 _HOME = {
     "Row": "table",
     "Table": "table",
+    "anatomy": "anatomies",
+    "compare": "anatomies",
     "load": "loading",
     "models": "table",
     "parts": "loading",

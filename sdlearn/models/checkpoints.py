@@ -99,6 +99,12 @@ def load_checkpoint(
     return assemble(networks, tokenizers, scheduler, configs.get("settings", {}), family)
 
 
+def checkpoint_configs(path: Path) -> Configs:
+    """Return the configs of a single file, by part, told by the names and shapes in it."""
+    shapes = shapes_of(path)
+    return _configs(recognise_names(shapes, path), shapes, path, None)
+
+
 def recognise_names(shapes: Shapes, path: Path) -> str:
     """Tell from the names in a file which family it is: "sd1", "sd2", "sdxl" or "sdxl-refiner".
 

@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from PIL import Image
@@ -35,6 +37,9 @@ class Model:
         source: Where it came from, if it was loaded.
     """
 
+    viewers: ClassVar[dict[str, Callable[..., Any]]] = {}
+    """How a model is shown: `sdlearn.views` looks into it, and models know no view."""
+
     def __init__(self, parts: Parts, name: str, *, source: str | None = None) -> None:
         self.parts, self.name, self.source = parts, name, source
         for network in parts.networks.values():
@@ -44,7 +49,7 @@ class Model:
 
     def encode(self, prompt: str | Sequence[str], *, prompt_2: Any = None) -> Prompt:
         """Read a prompt: its tokens, its words, and the vectors that the U-Net will see."""
-        return text.encode(self.parts, prompt, prompt_2)
+        return replace(text.encode(self.parts, prompt, prompt_2), reader=self)
 
     def noise(
         self,
@@ -251,6 +256,43 @@ class Model:
         """Move it to another device or precision, in place."""
         self.parts.to(device, dtype)
         return self
+
+    def twin(self) -> Model:
+        """The same weights, in the same memory, in networks of its own.
+
+        What is hooked into or changed in one is not met by a run of the other, so that the two can
+        be used from two threads.
+        """
+        weights = {
+            id(tensor): tensor
+            for network in self.parts.networks.values()
+            for tensor in (*network.parameters(), *network.buffers())
+        }
+        return Model(copy.deepcopy(self.parts, weights), self.name, source=self.source)
+
+    def explore(self, prompt: str, **options: Any) -> Any:
+        """A widget to draw with: its settings can be moved, and the picture follows.
+
+        Args:
+            prompt: What to draw at first.
+            **options: Settings as for `generate`, a ``grid`` over two of them, a ``judge`` of the
+                pictures: see `sdlearn.views.widgets.generation`.
+        """
+        if "explore" not in self.viewers:
+            raise ValueError(
+                "model.explore() is drawn by sdlearn.views: write `import sdlearn`, load the model "
+                "with sd.load(...) or sd.wrap(...), and call it again."
+            )
+        return self.viewers["explore"](self, prompt, **options)
+
+    def anatomy(self) -> Any:
+        """Its blocks, sizes and work, as a record that shows itself: `sd.anatomy` of this model."""
+        if "anatomy" not in self.viewers:
+            raise ValueError(
+                "model.anatomy() is made by sdlearn.models: write `import sdlearn as sd`, load the "
+                "model with sd.load(...) or sd.wrap(...), and call it again; or sd.anatomy(model)."
+            )
+        return self.viewers["anatomy"](self)
 
     @property
     def factor(self) -> int:

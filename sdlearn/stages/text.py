@@ -10,7 +10,7 @@ import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -63,12 +63,17 @@ class Prompt:
         embeddings: Shape [prompts, 77, C]; both encoders' answers side by side in SDXL.
         pooled: Shape [prompts, width], where the family has it.
         encoders: What each encoder made of them.
+        reader: The model that read them; None where the vectors are no longer its own.
     """
 
     texts: tuple[str, ...]
     embeddings: Tensor
     pooled: Tensor | None
     encoders: tuple[Encoded, ...]
+    reader: Any = field(default=None, repr=False)
+
+    viewers: ClassVar[dict[str, Callable[..., Any]]] = {}
+    """How prompts are shown: `sdlearn.views` looks into them, and they know no view."""
 
     @property
     def text(self) -> str:
@@ -112,7 +117,21 @@ class Prompt:
                 came = tuple(new.shape) if isinstance(new, Tensor) else type(new).__name__
                 raise ValueError(f"{name} must be {wanted}, got {came}.")
             changed[name] = new.to(old)
-        return replace(self, **changed)
+        return replace(self, **changed, reader=None)
+
+    def explore(self, other: str | Sequence[str] = "", **options: Any) -> Any:
+        """A widget to type prompts into: pieces, words, what is cut off, neighbours, a comparison.
+
+        Args:
+            other: A second prompt to compare with, or several.
+            **options: See `sdlearn.views.widgets.prompt`.
+        """
+        if self.reader is None or "explore" not in self.viewers:
+            raise ValueError(
+                "This prompt can't be explored: no model goes with it (its vectors were changed, "
+                "or it came from elsewhere). model.encode(...).explore() does."
+            )
+        return self.viewers["explore"](self.reader, self.text, other, **options)
 
     def repeated(self, count: int) -> Prompt:
         """Each prompt `count` times in a row, for so many pictures of it."""
@@ -145,6 +164,7 @@ class Prompt:
             embeddings=torch.zeros_like(self.embeddings),
             pooled=None if self.pooled is None else torch.zeros_like(self.pooled),
             encoders=(),
+            reader=None,
         )
 
     def __len__(self) -> int:

@@ -44,7 +44,7 @@ def captioned(picture: str, caption: str) -> str:
     """Returns an `img` with a line of text below."""
     return (
         '<figure style="margin:0;display:inline-block;vertical-align:top">'
-        f'{picture}<figcaption style="font-size:.82em;opacity:.75;padding-top:.25em;'
+        f'{picture}<figcaption style="font-size:.82em;color:inherit;padding-top:.25em;'
         f'text-align:center">{html.escape(caption)}</figcaption></figure>'
     )
 

@@ -140,7 +140,7 @@ POCKET_SD15 = Recipe(
         "clip": Plan(steps=1_600, batch=160, rate=1.5e-3, warmup=100, weight_decay=0.05, ema=0.998),
         "vae": Plan(steps=5_000, batch=16, rate=3e-3, warmup=50, decay=0.5, ema=0.998),
         "decoder": Plan(steps=6_000, batch=16, rate=2e-3, warmup=50, decay=0.5, ema=0.998),
-        "unet": Plan(steps=3_200, batch=64, rate=2e-3, warmup=100, decay=0.5, ema=0.999),
+        "unet": Plan(steps=2_600, batch=64, rate=2e-3, warmup=100, decay=0.5, ema=0.999),
     },
 )
 

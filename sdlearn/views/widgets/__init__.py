@@ -5,5 +5,23 @@ that dragging a slider asks nobody.
 """
 
 from sdlearn.views.widgets.explorer import TraceExplorer, explore
+from sdlearn.views.widgets.generation import GenerationExplorer, generation
+from sdlearn.views.widgets.latent import LatentExplorer, latent
+from sdlearn.views.widgets.mixture import MixturePlayground, mixture
+from sdlearn.views.widgets.noise import NoiseExplorer, noise
+from sdlearn.views.widgets.prompt import PromptExplorer, prompt
 
-__all__ = ["TraceExplorer", "explore"]
+__all__ = [
+    "GenerationExplorer",
+    "LatentExplorer",
+    "MixturePlayground",
+    "NoiseExplorer",
+    "PromptExplorer",
+    "TraceExplorer",
+    "explore",
+    "generation",
+    "latent",
+    "mixture",
+    "noise",
+    "prompt",
+]

@@ -27,12 +27,7 @@ class Side {
 
   async load() {
     for (const [name, sprite] of Object.entries(this.header.pictures)) {
-      const image = new Image();
-      const url = URL.createObjectURL(new Blob([this.cut(sprite.at)], { type: "image/webp" }));
-      image.src = url;
-      await image.decode();
-      URL.revokeObjectURL(url);
-      this.images[name] = image;
+      this.images[name] = await decoded(this.cut(sprite.at));
     }
   }
 
@@ -314,7 +309,9 @@ async function render({ model, el }) {
     row.append(figure);
     updates.push(update);
   }
-  el.append(element("div", { className: "sd-explorer", role: "group", "aria-label": "Trace explorer" }, controls, row));
+  const root = element("div", { className: "sd-explorer", role: "group", "aria-label": "Trace explorer" }, controls, row);
+  root.dataset.lmSuppressShortcuts = "true"; // in JupyterLab the keys are for this, not for the cells
+  el.append(root);
   refresh();
 
   const asked = () => {

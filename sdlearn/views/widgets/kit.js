@@ -2,7 +2,7 @@
 // Text is only ever set as text, never as HTML.
 
 const SHARPEST = 2; // canvas pixels for each pixel of the page
-const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"]; // as in the figures
+const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#882255", "#e69f00", "#56b4e9"]; // as in the figures
 const HEAT = [
   [12, 10, 38], [44, 17, 90], [90, 24, 110], [138, 38, 103], [186, 56, 84],
   [223, 86, 56], [244, 132, 32], [250, 186, 56], [252, 243, 172],
@@ -69,7 +69,7 @@ function normals(seed) {
 function kernelOf(model) {
   if (typeof model.send !== "function") return null;
   const open = new Map();
-  let count = 0;
+  let count = Math.floor(Math.random() * 1e9) * 1000; // two views of a widget hear one another's answers
   const heard = (message, buffers) => {
     const waiting = open.get(message.answer);
     if (!waiting) return;
@@ -86,4 +86,16 @@ function kernelOf(model) {
       }),
     close: () => model.off("msg:custom", heard),
   };
+}
+
+// A picture's file, given as bytes, ready to be drawn.
+async function decoded(bytes, type = "image/webp") {
+  const url = URL.createObjectURL(new Blob([bytes], { type }));
+  const image = element("img", { src: url });
+  try {
+    await image.decode();
+  } finally {
+    URL.revokeObjectURL(url);
+  }
+  return image;
 }

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import anywidget
+from IPython import get_ipython
 
 from sdlearn.views.figure import Figure
 
@@ -13,8 +15,12 @@ HERE = Path(__file__).parent
 
 
 def source(name: str, kind: str) -> str:
-    """A widget's script ("js") or style ("css"), with what all of them share before it."""
-    return "\n".join((HERE / f"{part}.{kind}").read_text("utf-8") for part in ("kit", name))
+    """A widget's script ("js") or style ("css"), with what all of them share before it.
+
+    A long script lies in several files: "name.part.js" goes before "name.js".
+    """
+    parts = [HERE / f"kit.{kind}", *sorted(HERE.glob(f"{name}.*.{kind}")), HERE / f"{name}.{kind}"]
+    return "\n".join(part.read_text("utf-8") for part in parts)
 
 
 class Widget(anywidget.AnyWidget):
@@ -27,6 +33,7 @@ class Widget(anywidget.AnyWidget):
     def __init__(self, **traits: Any) -> None:
         super().__init__(**traits)
         self.on_msg(self._asked)
+        _supersede(self)
 
     def figure(self) -> Figure | None:
         """What stands in the widget's place where scripts don't run; None if nothing can."""
@@ -60,3 +67,25 @@ class Widget(anywidget.AnyWidget):
         figure = self.figure()
         shown = figure._repr_mimebundle_() if figure is not None else {}
         return {**(data or {}), **shown, "text/plain": self.said()}, more
+
+
+_of_cells: dict[str, tuple[str, WeakSet[Widget]]] = {}
+"""For each cell of the notebook: its last run, and the widgets that this run made."""
+
+
+def _supersede(widget: Widget) -> None:
+    """Close what an earlier run of the cell made: ipywidgets would keep it to the kernel's end.
+
+    With the view that the cell showed, its data, model and threads would have no more use.
+    """
+    parent = getattr(get_ipython(), "get_parent", dict)()
+    cell, run = parent.get("metadata", {}).get("cellId"), parent.get("header", {}).get("msg_id")
+    if not cell or not run:  # a console, a test, another editor
+        return
+    before, made = _of_cells.get(cell, ("", WeakSet()))
+    if before != run:
+        for old in list(made):
+            old.close()
+        made = WeakSet()
+        _of_cells[cell] = run, made
+    made.add(widget)
