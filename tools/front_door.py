@@ -1,7 +1,7 @@
-"""Draws book/static/front-door.webp, the strip at the head of the README: `python tools/front_door.py`.
+"""Draws book/static/front-door.webp, the strip at the head of the README.
 
-It is drawn from a run of pocket-sd15; after new weights, draw it again. The seed is the first whose
-picture shows everything that the prompt says.
+`python tools/front_door.py` draws it from a run of pocket-sd15; after new weights, draw it again.
+The seed is the first whose picture shows everything that the prompt says.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ def _chips(drawing: Figure) -> None:
     x = 0.005
     for word in PROMPT.split(" "):
         lit = word.strip(",") in WORDS
+        paper, edge = ("#FAE27A", "#8A6D00") if lit else ("#F3F4F7", style.RULE)
         text = drawing.text(
             x + 0.008, 0.905, word, fontsize=15, va="center", color=style.INK,
             fontweight="bold" if lit else "normal",
@@ -76,7 +77,7 @@ def _chips(drawing: Figure) -> None:
             FancyBboxPatch(
                 (x, 0.83), width + 0.016, 0.15, transform=drawing.transFigure, zorder=-1,
                 boxstyle="round,pad=0,rounding_size=0.006", lw=1,
-                facecolor="#FAE27A" if lit else "#F3F4F7", edgecolor="#8A6D00" if lit else style.RULE,
+                facecolor=paper, edgecolor=edge,
                 mutation_aspect=wide / drawing.bbox.height,
             )
         )  # fmt: skip
