@@ -13,7 +13,6 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from sdlearn.views.figure import Figure
-from sdlearn.views.runs import evenly
 from sdlearn.views.strips import grid
 from sdlearn.views.widgets.packing import Blob
 from sdlearn.views.widgets.widget import Widget, source
@@ -80,7 +79,7 @@ class NoiseExplorer(Widget):
         return proposal["value"]
 
     def figure(self) -> Figure:
-        """The first picture at five timesteps, a row for each schedule."""
+        """The first picture at three timesteps, a row for each schedule."""
         return forward(self._first, self._alpha_bars)
 
     def said(self) -> str:
@@ -122,21 +121,21 @@ def noise(
     return NoiseExplorer(pictures, known, t=t, seed=_whole("seed", seed, 0, 2**31 - 1))
 
 
-def forward(picture: Image.Image, alpha_bars: Mapping[str, Tensor], columns: int = 5) -> Figure:
+def forward(picture: Image.Image, alpha_bars: Mapping[str, Tensor], columns: int = 3) -> Figure:
     """A picture as noise is added, a row for each schedule, the same noise everywhere."""
     x0 = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8).double()
     x0 = x0.view(picture.height, picture.width, 3).permute(2, 0, 1) / 127.5 - 1
     eps = torch.randn(x0.shape, generator=torch.Generator().manual_seed(0), dtype=x0.dtype)
+    shares = [(i + 1) / (columns + 1) for i in range(columns)]
     rows = []
     for values in alpha_bars.values():
-        chosen = [values[i] for i in evenly(len(values), columns)]
+        chosen = [values[round(share * (len(values) - 1))] for share in shares]
         rows.append([a.sqrt() * x0 + (1 - a).sqrt() * eps for a in chosen])  # DDPM, eq. 4
-    shares = [i / (columns - 1) for i in range(columns)]
     return grid(
         rows,
         column_titles=[f"{share:.0%} of the way" for share in shares],
         row_titles=[textwrap.fill(name, 13) for name in alpha_bars],
-        alt=f"A picture at {columns} timesteps, from nearly clean on the left to noise on the "
+        alt=f"A picture at {columns} timesteps, from little noise on the left to much on the "
         f"right, a row for each schedule: {', '.join(alpha_bars)}.",
     )
 
