@@ -79,7 +79,7 @@ class NoiseExplorer(Widget):
         return proposal["value"]
 
     def figure(self) -> Figure:
-        """The first picture at three timesteps, a row for each schedule."""
+        """The first picture at eight timesteps, a row for each schedule."""
         return forward(self._first, self._alpha_bars)
 
     def said(self) -> str:
@@ -121,7 +121,7 @@ def noise(
     return NoiseExplorer(pictures, known, t=t, seed=_whole("seed", seed, 0, 2**31 - 1))
 
 
-def forward(picture: Image.Image, alpha_bars: Mapping[str, Tensor], columns: int = 3) -> Figure:
+def forward(picture: Image.Image, alpha_bars: Mapping[str, Tensor], columns: int = 8) -> Figure:
     """A picture as noise is added, a row for each schedule, the same noise everywhere."""
     x0 = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8).double()
     x0 = x0.view(picture.height, picture.width, 3).permute(2, 0, 1) / 127.5 - 1
@@ -133,9 +133,9 @@ def forward(picture: Image.Image, alpha_bars: Mapping[str, Tensor], columns: int
         rows.append([a.sqrt() * x0 + (1 - a).sqrt() * eps for a in chosen])  # DDPM, eq. 4
     return grid(
         rows,
-        column_titles=[f"{share:.0%} of the way" for share in shares],
+        column_titles=[f"t at {share:.0%}" for share in shares],
         row_titles=[textwrap.fill(name, 13) for name in alpha_bars],
-        alt=f"A picture at {columns} timesteps, from little noise on the left to much on the "
+        alt=f"A picture at {columns} shares of the way, from little noise on the left to much on the "
         f"right, a row for each schedule: {', '.join(alpha_bars)}.",
     )
 
