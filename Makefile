@@ -47,6 +47,6 @@ lock: setup  ## resolve requirements.lock again; ARGS="--upgrade" takes newer ve
 	@$(BIN)/python tools/lock.py $(ARGS)
 
 clean:  ## remove .venv, builds and caches; never a notebook, never weights
-	@rm -rf .venv build dist book/_build book/lessons book/made book/vendor
+	@rm -rf .venv build dist book/_build book/cards book/lessons book/made book/vendor
 	@rm -rf .pytest_cache .ruff_cache .hypothesis
 	@find . -name .git -prune -o -type d -name __pycache__ -exec rm -rf {} +

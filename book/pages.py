@@ -1,11 +1,27 @@
-"""Bring the lessons into the book's folder, with the alt texts where Sphinx looks for them."""
+"""Bring what lies elsewhere in the checkout into the book's folder: lessons, their map, cards.
+
+A page is written only where it differs from what is there, so that Sphinx skips what is as it was.
+"""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
 
 import widgets
+
+LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s]+)\)")
+MYTH = re.compile(r"^ {0,3}(?=\*\*Myth:)", re.MULTILINE)
+EXERCISE = re.compile(r"^(?=### Exercise (\d+)\.(\d+)\b)", re.MULTILINE)
+
+
+def bring(root: Path, book: Path) -> None:
+    """Bring everything that the book takes from the checkout."""
+    bring_lessons(root / "notebooks", book / "lessons")
+    bring_texts(root, book)
 
 
 def bring_lessons(source: Path, target: Path) -> list[Path]:
@@ -17,13 +33,34 @@ def bring_lessons(source: Path, target: Path) -> list[Path]:
     for lesson in lessons:
         notebook = json.loads(lesson.read_text(encoding="utf-8"))
         widgets.enliven(notebook)
+        set_targets(notebook, lesson.stem[:2])
         for cell in notebook["cells"]:
             describe(cell)
-        text = json.dumps(notebook, ensure_ascii=False)
-        page = target / lesson.name
-        if not page.exists() or page.read_text(encoding="utf-8") != text:
-            page.write_text(text, encoding="utf-8")
+        write(target / lesson.name, json.dumps(notebook, ensure_ascii=False))
     return lessons
+
+
+def write(page: Path, text: str) -> None:
+    """Write a page, unless it is there already."""
+    if not page.exists() or page.read_text(encoding="utf-8") != text:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(text, encoding="utf-8")
+
+
+# --- lessons ------------------------------------------------------------------------------------
+
+
+def set_targets(notebook: dict, number: str) -> None:
+    """Name the places of a lesson that other pages lead to: `myth-05-1`, `exercise-5-1`."""
+    myths = 0
+    for cell in notebook["cells"]:
+        if cell["cell_type"] != "markdown":
+            continue
+        text, here = MYTH.subn("\0", "".join(cell["source"]))
+        for _ in range(here):
+            myths += 1
+            text = text.replace("\0", f"(myth-{number}-{myths})=\n", 1)
+        cell["source"] = EXERCISE.sub(r"(exercise-\1-\2)=\n", text)
 
 
 def describe(cell: dict) -> None:
@@ -42,3 +79,74 @@ def alt_texts(output: dict) -> list[str]:
     pictures = [mime for mime in output.get("data", {}) if mime.startswith("image/")]
     metadata = output.get("metadata", {})
     return [str((metadata.get(mime) or metadata).get("alt", "")).strip() for mime in pictures]
+
+
+# --- texts --------------------------------------------------------------------------------------
+
+
+def bring_texts(root: Path, book: Path) -> list[Path]:
+    """Bring the lessons' map, what they take, and the cards of models and checker."""
+    brought = {
+        PurePosixPath("notebooks/README.md"): PurePosixPath("lessons/map.md"),
+        PurePosixPath("notebooks/measured.md"): PurePosixPath("lessons/measured.md"),
+        PurePosixPath("data/world/README.md"): PurePosixPath("cards/checker.md"),
+    }
+    for card in sorted(root.glob("data/models/*/README.md")):
+        brought[PurePosixPath(card.relative_to(root))] = PurePosixPath(
+            f"cards/{card.parent.name}.md"
+        )
+    brought = {source: page for source, page in brought.items() if (root / source).is_file()}
+    places = {**brought, **_places_of_lessons(root), **_places_of_the_book(book)}
+    for source, page in brought.items():
+        text = relink((root / source).read_text(encoding="utf-8"), source, page, places)
+        linked_only = "---\norphan: true\n---\n\n" if page.stem == "measured" else ""
+        write(book / page, linked_only + text)
+    _forget(book / "cards", {book / page for page in brought.values()})
+    return [book / page for page in brought.values()]
+
+
+def _places_of_lessons(root: Path) -> dict[PurePosixPath, PurePosixPath]:
+    return {
+        PurePosixPath("notebooks", lesson.name): PurePosixPath("lessons", lesson.name)
+        for lesson in root.glob("notebooks/[0-9][0-9]-*.ipynb")
+    }
+
+
+def _places_of_the_book(book: Path) -> dict[PurePosixPath, PurePosixPath]:
+    return {
+        PurePosixPath("book", page.name): PurePosixPath(page.name) for page in book.glob("*.md")
+    }
+
+
+def _forget(folder: Path, kept: Iterable[Path]) -> None:
+    for stale in set(folder.glob("*.md")) - set(kept):
+        stale.unlink()
+
+
+def relink(
+    text: str,
+    source: PurePosixPath,
+    page: PurePosixPath,
+    places: dict[PurePosixPath, PurePosixPath],
+) -> str:
+    """Turn the links of a text that moves from `source` to `page`, both relative to their roots.
+
+    Args:
+        text: Markdown.
+        source: Where it lies in the checkout.
+        page: Where it will lie in the book.
+        places: Where the checkout's files lie in the book. A link to another file becomes plain
+            text: a reader of the book does not have that file.
+    """
+
+    def turned(link: re.Match[str]) -> str:
+        words, target = link.groups()
+        if "://" in target or target.startswith("#"):
+            return link.group()
+        path, mark, anchor = target.partition("#")
+        place = places.get(PurePosixPath(os.path.normpath(source.parent / path)))
+        if place is None:
+            return words
+        return f"[{words}]({PurePosixPath(os.path.relpath(place, page.parent))}{mark}{anchor})"
+
+    return LINK.sub(turned, text)

@@ -44,11 +44,12 @@ def browser():
 def opened(browser):
     """Open a page; after the test it must have logged no error and asked for nothing elsewhere.
 
-    `expected` is the beginning of an error that must come.
+    `expected` is the beginning of an error that must come, `origin` the address of a server of this
+    machine that the page may ask.
     """
     pages, faults = [], []
 
-    def look(url, width=1280, height=900, scheme="light", expected=""):
+    def look(url, width=1280, height=900, scheme="light", expected="", origin="file:"):
         page = browser.new_page(
             viewport={"width": width, "height": height},
             color_scheme=scheme,
@@ -56,18 +57,18 @@ def opened(browser):
         )
 
         def route(asked):
-            if asked.request.url.startswith(("file:", "data:", "blob:")):
+            if asked.request.url.startswith(("file:", "data:", "blob:", origin)):
                 asked.continue_()
             else:
                 faults.append(f"asked for {asked.request.url}")
                 asked.abort()
 
         page.route("**/*", route)
-        page.on("pageerror", lambda error: faults.append(f"error: {error}"))
+        page.on("pageerror", lambda error: faults.append(f"error: {error} on {page.url}"))
 
         def heard(message):
             if message.type == "error" and not (expected and message.text.startswith(expected)):
-                faults.append(f"console: {message.text}")
+                faults.append(f"console: {message.text} on {page.url}")
 
         page.on("console", heard)
         page.goto(url)

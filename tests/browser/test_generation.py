@@ -285,9 +285,7 @@ def test_a_cell_that_is_picked_sets_the_controls_and_draws_nothing(page):
 def test_an_error_is_shown_as_text_and_goes_when_the_next_wish_is_fine(page):
     shown = page("live")
     shown.get_by_role("button", name="Draw").click()
-    shown.evaluate(
-        "answered({answer: sent.at(-1).ask, error: '<b>steps</b> must be a number'})"
-    )
+    shown.evaluate("answered({answer: sent.at(-1).ask, error: '<b>steps</b> must be a number'})")
     alert = shown.get_by_role("alert")
     until(shown, "document.querySelector('[role=alert]').textContent")
     assert alert.inner_text() == "<b>steps</b> must be a number"

@@ -153,7 +153,7 @@ def test_what_is_typed_shows_at_once(page, model):
     groups = shown.locator(".sd-word")
     fish = len(pieces) - 2  # side by side
     assert groups.nth(3).locator(".sd-chip").count() == fish > 1
-    padding = groups.last.locator("button").get_attribute("aria-label")
+    padding = groups.last.locator("button").get_attribute("title")
     assert padding.startswith(f"padding, position {len(pieces) + 2}–76")
     # The token at the caret is the chosen one.
     chosen = shown.locator(".sd-chip[aria-pressed=true]")

@@ -148,7 +148,7 @@ function chipsOf(read, chosen, choose) {
       {
         type: "button",
         className: token.kind === "word" ? "sd-chip" : "sd-chip sd-own",
-        "aria-label": `${name}, position ${at}, id ${token.id}`,
+        title: `${name}, position ${at}, id ${token.id}`,
         "aria-pressed": String(token.position === chosen),
       },
       spelling(name),
