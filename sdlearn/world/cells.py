@@ -10,7 +10,8 @@ from .facts import COLOURS, KINDS, SIZES
 
 FEWEST = 9  # cells; the smallest subject covers about thirty
 NEAREST = 8  # cells between the middles of two things; the layout leaves ten
-WIDEST = 24  # cells of 32; nothing in Pocket World is wider, so what is wider is two things
+WIDEST = 24  # cells of 32; nothing in Pocket World is wider: what is wider may be two things ...
+WAIST = 0.7  # ... if it is so much thinner where they meet; else a model drew one thing too large
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def _extent(cells: np.ndarray) -> int:
 
 
 def _split(region: np.ndarray, kinds: np.ndarray) -> list[np.ndarray]:
-    """Parts two things that touch: two kinds, or one kind over an impossible width.
+    """Parts two things that touch: two kinds, or one kind with a waist, over an impossible width.
 
     Args:
         region: Cells [n, 2].
@@ -93,7 +94,8 @@ def _split(region: np.ndarray, kinds: np.ndarray) -> list[np.ndarray]:
         # The emptiest column (or row) parts them; of several, the one nearest to the middle.
         off = np.abs(between - len(filled) / 2)
         cut = int(between[np.lexsort((off, filled[between]))[0]])
-        return [region[at < cut], region[at >= cut]]
+        if filled[cut] < WAIST * min(filled[:cut].max(), filled[cut:].max()):
+            return [region[at < cut], region[at >= cut]]
     return [region]
 
 

@@ -130,20 +130,35 @@ def test_components_finds_regions_and_counts_corners():
     assert sorted(len(c) for c in components(grid)) == [2, 2]
 
 
-def test_two_things_that_touch_are_parted():
+def things_where(*shown):
+    """The things seen where each kind covers these cells, and all else is unsure."""
+    label = np.zeros((21, 32, 32))
+    label[0] = 1
+    for kind, here in shown:
+        label[0][here], label[kind][here] = 0, 1
+    flat = [np.full((n, 32, 32), 1 / n) for n in (10, 2, 5)]
+    return things_of(label, *flat, ("nothing", *world.ACCESSORIES))
+
+
+def disc(x, y, wide, high):
+    """The cells of an ellipse."""
+    rows, columns = np.mgrid[:32, :32] + 0.5
+    return ((columns - x) / wide) ** 2 + ((rows - y) / high) ** 2 < 0.25
+
+
+@pytest.mark.parametrize("kinds", [(1, 2), (1, 1)])
+def test_two_things_that_touch_are_parted(kinds):
     """A cat and a dog side by side, and then two cats, without a free cell between them."""
-    for kinds in ((1, 2), (1, 1)):
-        label = np.full((21, 32, 32), 0.0)
-        label[0] = 1
-        for k, kind in enumerate(kinds):
-            columns = slice(2 + 14 * k, 16 + 14 * k)
-            label[0, 10:22, columns] = 0
-            label[kind, 10:22, columns] = 1
-        flat = [np.full((n, 32, 32), 1 / n) for n in (10, 2, 5)]
-        names = ("nothing", *world.ACCESSORIES)
-        things = things_of(label, *flat, names)
-        assert sorted(t.kind for t in things) == sorted(world.KINDS[k - 1] for k in kinds)
-        assert {round(t.x, 1) for t in things} == {0.3, 0.7}
+    things = things_where((kinds[0], disc(9, 16, 14, 14)), (kinds[1], disc(23, 16, 14, 14)))
+    assert sorted(t.kind for t in things) == sorted(world.KINDS[k - 1] for k in kinds)
+    assert {round(t.x, 1) for t in things} == {0.3, 0.7}
+
+
+@pytest.mark.parametrize("wide", [22, 26, 30])
+def test_one_thing_drawn_too_large_is_one_thing(wide):
+    """Wider than anything that Pocket World draws, but nowhere thinner: a model made it."""
+    (thing,) = things_where((11, disc(16, 16, wide, 18)))
+    assert thing.kind == world.KINDS[10]
 
 
 def test_the_larger_offset_decides_a_relation():

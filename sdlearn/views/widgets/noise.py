@@ -135,7 +135,7 @@ def forward(picture: Image.Image, alpha_bars: Mapping[str, Tensor], columns: int
         rows,
         column_titles=[f"t at {share:.0%}" for share in shares],
         row_titles=[textwrap.fill(name, 13) for name in alpha_bars],
-        alt=f"A picture at {columns} shares of the way, from little noise on the left to much on the "
+        alt=f"A picture at {columns} shares of the way, little noise on the left and much on the "
         f"right, a row for each schedule: {', '.join(alpha_bars)}.",
     )
 
