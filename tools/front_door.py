@@ -15,9 +15,9 @@ from matplotlib.patches import FancyBboxPatch
 import sdlearn as sd
 from sdlearn.views import style
 
-PROMPT = "a big red cat wearing a crown, on the grass"
-WORDS = ("cat", "crown")
-SHOWN = (0, 6, 10, 14, 24)  # of 25 steps
+PROMPT = "a big red mushroom at night"
+WORDS = ("red", "mushroom")
+SHOWN = (0, 5, 9, 13, 24)  # of 25 steps
 SEEDS = 200
 TARGET = Path(__file__).resolve().parents[1] / "book" / "static" / "front-door.webp"
 
@@ -44,7 +44,7 @@ def draw(trace: sd.Trace) -> Figure:
             axis.set_xlabel(_below(place, len(trace)), fontsize=12, color=style.INK)
         for axis, word in zip(axes[len(SHOWN) :], WORDS, strict=True):
             axis.imshow(trace.attention[word].mean().overlay(trace.image))
-            axis.set_xlabel(f"“{word}” looked here", fontsize=12, color=style.INK)
+            axis.set_xlabel(f"“{word}”", fontsize=12, color=style.INK)
         for axis in axes:
             axis.set(xticks=[], yticks=[])
             axis.grid(False)
