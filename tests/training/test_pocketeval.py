@@ -58,7 +58,8 @@ def test_an_oracle_is_right():
 def test_noise_is_wrong():
     result = pocketeval.evaluate(noise, COUNT)
     for row in result.rows:
-        guessed = {"place": 0.6, "style": 0.8}.get(row.name, 0.0)  # one of five, of four: by chance
+        # One of five, of four, and of sixteen kinds where noise passes for one thing: by chance.
+        guessed = {"place": 0.6, "style": 0.8, "single object": 0.125}.get(row.name, 0.0)
         assert row.score <= guessed, row
 
 
