@@ -124,3 +124,15 @@ def open_alive(opened, folder, name, **options):
     shown = opened((folder / f"{name}.html").as_uri(), **options)
     shown.wait_for_selector("[data-alive=yes]", timeout=60_000)
     return shown
+
+
+def every_control_is_named(shown, words):
+    """Assert that each control has a label, and each drawing one of at least so many words."""
+    controls = shown.locator("main").locator("input, select, button").all()
+    drawings = shown.locator("main [role=img]").all()
+    assert controls and drawings
+    for control in controls:
+        named = control.evaluate("one => one.labels?.[0]?.textContent || one.textContent")
+        assert named.strip()
+    for drawing in drawings:
+        assert len(drawing.get_attribute("aria-label").split()) >= words

@@ -14,7 +14,7 @@ from sdlearn.views.widgets import latent
 from sdlearn.views.widgets.latent import between
 from sdlearn.views.widgets.widget import source
 from tests import tiny
-from tests.browsing import open_alive, write_pages
+from tests.browsing import every_control_is_named, open_alive, write_pages
 
 ROWS = COLUMNS = 8
 
@@ -384,9 +384,4 @@ def test_nothing_sticks_out(page, width):
 
 
 def test_everything_has_a_name(page):
-    shown = page()
-    for control in shown.locator("main").locator("input, select, button").all():
-        named = control.evaluate("one => one.labels?.[0]?.textContent || one.textContent")
-        assert named.strip()
-    for drawing in shown.locator("main [role=img]").all():
-        assert len(drawing.get_attribute("aria-label").split()) > 3
+    every_control_is_named(page(), words=4)

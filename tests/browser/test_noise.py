@@ -13,7 +13,7 @@ from sdlearn.equations import noising
 from sdlearn.equations.schedules import NoiseSchedule
 from sdlearn.views.widgets import noise
 from sdlearn.views.widgets.widget import source
-from tests.browsing import open_alive, write_pages
+from tests.browsing import every_control_is_named, open_alive, write_pages
 
 SIDE = 32
 HOSTILE = "<b onclick=alert(1)>cat</b> & <script>document.title='broken'</script>"
@@ -291,12 +291,7 @@ def test_nothing_sticks_out(page, width):
 
 
 def test_everything_has_a_name(page):
-    shown = page()
-    for control in shown.locator("main").locator("input, select, button").all():
-        named = control.evaluate("one => one.labels?.[0]?.textContent || one.textContent")
-        assert named.strip()
-    for drawing in shown.locator("main [role=img]").all():
-        assert len(drawing.get_attribute("aria-label").split()) > 1
+    every_control_is_named(page(), words=2)
 
 
 @pytest.fixture
