@@ -194,18 +194,22 @@ def join(
         name: What the pair is called, if not as the model's folder.
         device: Where it shall lie; None is the CPU.
     """
-    weights = read_weights(weights_file(model / "text_encoder", torch.float32))
+    # A text half that learnt by itself lies whole beside the other; SD 2.x keeps less of it.
+    reads = half if (half / "text_encoder").is_dir() else model
+    weights = read_weights(weights_file(reads / "text_encoder", torch.float32))
     weights |= read_weights(weights_file(half / "vision_model", torch.float32))
     meeting = read_weights(half / "vision_model" / MEETING)
     weights["text_projection.weight"] = meeting["text_projection"]
     weights["logit_scale"] = meeting["logit_scale"].reshape(())
     config = {
-        "text_config": read_json(model / "text_encoder" / "config.json"),
+        "text_config": read_json(reads / "text_encoder" / "config.json"),
         "vision_config": read_json(half / "vision_model" / "config.json"),
         "projection_dim": len(meeting["text_projection"]),
     }
     network = _network(config, weights, torch.device(device or "cpu"), f"{model} with {half}")
-    return Clip(name or model.name, network, load_tokenizer(model / "tokenizer"))
+    first = model / "tokenizer"
+    words = first if first.is_dir() else model / "tokenizer_2"  # SDXL's refiner has the second
+    return Clip(name or model.name, network, load_tokenizer(words))
 
 
 def _whole(folder: Path, name: str, device: torch.device) -> Clip:

@@ -21,6 +21,7 @@ STAGES = {
     "vae": "autoencoder",
     "decoder": "its decoder alone, once more",
     "unet": "U-Net",
+    "grow": "U-Net, on larger pictures",
 }
 
 SCORES = {

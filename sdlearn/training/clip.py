@@ -12,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from torch import Tensor, distributed, nn
 from torch.nn import functional as F
+from tqdm import tqdm
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from sdlearn import world
@@ -86,18 +88,93 @@ class CLIPStage(Stage):
         tokens = batch["tokens"].transpose(0, 1).flatten(0, 1)  # the true ones, then the false
         seen, read, scale = model(batch["pictures"], tokens)
         true, false = (_of_all(half) for half in read.chunk(2))
-        logits = scale * _of_all(seen) @ torch.cat([true, false]).T  # [pictures, 2 * pictures]
         tokens = torch.cat([_of_all(half) for half in tokens.chunk(2)])
-        logits = without_ties(logits, tokens)
-        right = torch.arange(len(logits), device=logits.device)
-        to_text = F.cross_entropy(logits, right)
-        to_picture = F.cross_entropy(logits[:, : len(logits)].T, right)
-        return (to_text + to_picture) / 2, {"found": (logits.argmax(1) == right).float().mean()}
+        loss, found = _meet(scale * _of_all(seen), true, false, tokens)
+        return loss, {"found": found}
 
     def load(self, exported: Path) -> None:
         """Begin with both halves of an exported CLIP."""
         there, _ = export.load_clip(exported, exported.parent / self.recipe.clip_name)
         self.clip.load_state_dict(there.state_dict())
+
+
+class Reading(nn.Module):
+    """Captions alone, as vectors of length 1 in the space where they meet pictures."""
+
+    def __init__(self, clip: CLIPModel) -> None:
+        super().__init__()
+        self.clip = clip
+
+    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Captions [count of `tokens`, width], and the logits' scale."""
+        read = self.clip.text_projection(self.clip.text_model(tokens).pooler_output)
+        scale = self.clip.logit_scale.clamp(max=MAX_LOG_SCALE).exp()
+        return F.normalize(read.float(), dim=-1), scale
+
+
+class TextStage(CLIPStage):
+    """Teaches a text encoder to meet pictures as another CLIP sees them.
+
+    Locked-image tuning (2111.07991): the half that sees pictures is taken as it is, so each
+    picture needs to be looked at only once. What is saved goes into reading: a caption must also
+    find another wording of itself, and not its own made false.
+    """
+
+    def __init__(
+        self, recipe: Recipe, pictures: Pictures, tokenizer: CLIPTokenizer, other: CLIPModel
+    ) -> None:
+        super().__init__(recipe, pictures, tokenizer)
+        self.clip.vision_model.load_state_dict(other.vision_model.state_dict())
+        self.clip.visual_projection.load_state_dict(other.visual_projection.state_dict())
+        for part in (self.clip.vision_model, self.clip.visual_projection):
+            part.requires_grad_(False)
+        self.model = Reading(self.clip)
+        self.seen: Tensor | None = None
+
+    @torch.no_grad()
+    def look(self, accelerator: Accelerator, batch: int = 100) -> Tensor:
+        """What the other half makes of every picture, shape [pictures, width]; kept in `seen`."""
+        clip, vectors = self.clip.to(accelerator.device), []
+        for begin in tqdm(range(0, len(self.pictures), batch), desc="looking", mininterval=2):
+            indices = torch.arange(begin, min(begin + batch, len(self.pictures)))
+            shown = self.pictures.batch(indices).to(accelerator.device)
+            with accelerator.autocast():
+                pooled = clip.vision_model(shown).pooler_output
+                vectors.append(F.normalize(clip.visual_projection(pooled).float(), dim=-1).cpu())
+        return torch.cat(vectors)
+
+    def batch(self, step: int, generator: torch.Generator) -> Batch:
+        """What was seen of each picture, its caption, the same said otherwise, and a false one."""
+        count = self.plan.batch
+        indices = order(len(self.pictures), count, step, self.seed + 1)
+        variants = torch.randint(2**31 - 1, (count, 3), generator=generator).tolist()
+        told = []
+        for index, (said, otherwise, changed) in zip(indices.tolist(), variants, strict=True):
+            scene = world.sample(seed=index)
+            false = falsified(scene, changed).caption(said)
+            told += [scene.caption(said), scene.caption(otherwise), false]
+        tokens = self.tokenizer(told, padding=True, truncation=True, return_tensors="pt").input_ids
+        return {"seen": self.seen[indices], "tokens": tokens.unflatten(0, (count, 3))}
+
+    def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Pictures and captions must find each other, and two wordings of one scene too."""
+        tokens = batch["tokens"].transpose(0, 1).flatten(0, 1)
+        read, scale = model(tokens)
+        said, otherwise, false = (_of_all(third) for third in read.chunk(3))
+        texts = [_of_all(third) for third in tokens.chunk(3)]
+        seen = _of_all(batch["seen"])
+        by_sight, found = _meet(scale * seen, said, false, torch.cat([texts[0], texts[2]]))
+        by_sense, same = _meet(scale * said, otherwise, false, torch.cat(texts[1:]))
+        return (by_sight + by_sense) / 2, {"found": found, "same": same}
+
+
+def _meet(scaled: Tensor, right: Tensor, false: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """The loss of finding one's own among all, both ways; and how often it is found."""
+    logits = without_ties(scaled @ torch.cat([right, false]).T, tokens)
+    own = torch.arange(len(logits), device=logits.device)
+    there = F.cross_entropy(logits, own)
+    back = F.cross_entropy(logits[:, : len(logits)].T, own)
+    return (there + back) / 2, (logits.argmax(1) == own).float().mean()
 
 
 def falsified(scene: world.Scene, seed: int) -> world.Scene:

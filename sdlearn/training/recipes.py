@@ -5,8 +5,11 @@ A model card repeats its recipe, and the committed weights come from the committ
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+STAGES = ("tokenizer", "clip", "vae", "unet", "grow", "decoder")
+"""In the order in which they are trained; a recipe has those that it doesn't share."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,28 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class Frames:
+    """Pictures of varied size, whole or cut, and all brought to one side, as SDXL saw its own.
+
+    What was small is enlarged, and what is cut was enlarged a little more first. The U-Net is
+    told both; so it learns what small pictures look like and need not draw them so.
+
+    Attributes:
+        count: How many.
+        size: The side of all of them.
+        sides: As how large they were drawn, each as often as the others.
+        cut: The share that is cut.
+        zoom: How much larger than the others these were made first.
+    """
+
+    count: int
+    size: int
+    sides: tuple[int, ...]
+    cut: float = 0.4
+    zoom: float = 1.25
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A pocket model, from the first picture to the last step.
 
@@ -61,6 +86,11 @@ class Recipe:
         captions_dropped: Share of captions that the U-Net doesn't see, for guidance.
         clip_name: Where the half of CLIP goes that sees pictures.
         seed: Where all random numbers of the run come from.
+        pipeline: Which of diffusers' pipelines it is for.
+        shared: Parts that are another model's, such as ``{"vae": "pocket-sd15/vae"}``.
+        sees: The CLIP whose picture half is taken as it is, so that only the text half learns.
+        noise: On which share of the timesteps the U-Net learns, counted from the clean end.
+        frames: Pictures of varied size, on which the U-Net learns to be told of it.
     """
 
     name: str
@@ -79,6 +109,29 @@ class Recipe:
     captions_dropped: float = 0.1
     clip_name: str = "pocket-clip"
     seed: int = 0
+    pipeline: str = "StableDiffusionPipeline"
+    shared: dict[str, str] = field(default_factory=dict)
+    sees: str | None = None
+    noise: float = 1.0
+    frames: Frames | None = None
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """What is trained for this model, in order."""
+        own = {*self.plans}
+        if not any(part.startswith("tokenizer") for part in self.shared):
+            own.add("tokenizer")
+        return tuple(stage for stage in STAGES if stage in own)
+
+    @property
+    def is_sdxl(self) -> bool:
+        """Whether the U-Net is told sizes, crops and the pooled text beside the words."""
+        return self.unet.get("addition_embed_type") == "text_time"
+
+    @property
+    def is_refiner(self) -> bool:
+        """Whether it is told an aesthetic score, and has SDXL's second text encoder alone."""
+        return self.is_sdxl and "text_encoder" not in self.shared
 
 
 POCKET_SD15 = Recipe(
@@ -144,5 +197,118 @@ POCKET_SD15 = Recipe(
     },
 )
 
-RECIPES = {recipe.name: recipe for recipe in (POCKET_SD15,)}
+# What the second and third generation read with: trained apart, wider, and with the plain GELU, as
+# OpenCLIP's towers are. SD 2.x takes what the layer before the last says.
+OPENCLIP_TEXT = {
+    "hidden_size": 320,
+    "intermediate_size": 320,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 5,
+    "hidden_act": "gelu",
+    "max_position_embeddings": 77,
+}
+
+POCKET_SD21 = replace(
+    POCKET_SD15,
+    name="pocket-sd21",
+    mirrors="Stable Diffusion 2.1",
+    text=OPENCLIP_TEXT,
+    unet=POCKET_SD15.unet
+    | {
+        "block_out_channels": (48, 64, 80),
+        "cross_attention_dim": 320,
+        "attention_head_dim": (3, 4, 5),  # numbers of heads, each 16 wide
+        "use_linear_projection": True,
+    },
+    scheduler=POCKET_SD15.scheduler | {"prediction_type": "v_prediction"},
+    plans={
+        "clip": Plan(steps=1_200, batch=96, rate=1.5e-3, warmup=100, weight_decay=0.05, ema=0.998),
+        "unet": Plan(steps=3_000, batch=64, rate=2e-3, warmup=100, decay=0.5, ema=0.999),
+    },
+    clip_name="pocket-openclip",
+    shared={"tokenizer": "pocket-sd15/tokenizer", "vae": "pocket-sd15/vae"},
+    sees="pocket-clip",
+)
+
+_SDXL_SHARED = {
+    "tokenizer_2": "pocket-sd15/tokenizer",
+    "text_encoder_2": "pocket-openclip/text_encoder",
+    "vae": "pocket-sd15/vae",
+}
+_SDXL_FRAMES = Frames(count=5_000, size=256, sides=(64, 96, 128, 192, 256))
+
+POCKET_SDXL = replace(
+    POCKET_SD21,
+    name="pocket-sdxl",
+    mirrors="SDXL base 1.0",
+    unet={
+        "sample_size": 32,
+        "in_channels": 4,
+        "out_channels": 4,
+        "block_out_channels": (32, 64, 64),
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        "layers_per_block": 1,
+        "transformer_layers_per_block": (1, 1, 2),
+        "cross_attention_dim": 256 + 320,
+        "attention_head_dim": (2, 4, 4),
+        "norm_num_groups": 16,
+        "use_linear_projection": True,
+        "addition_embed_type": "text_time",
+        "addition_time_embed_dim": 32,
+        "projection_class_embeddings_input_dim": 128 + 6 * 32,
+    },
+    scheduler=POCKET_SD15.scheduler,
+    plans={
+        "unet": Plan(steps=3_000, batch=64, rate=2e-3, warmup=100, decay=0.3, ema=0.999),
+        "grow": Plan(steps=1_200, batch=32, rate=1e-3, warmup=50, decay=0.5, ema=0.998),
+    },
+    pipeline="StableDiffusionXLPipeline",
+    shared={
+        "tokenizer": "pocket-sd15/tokenizer",
+        "text_encoder": "pocket-sd15/text_encoder",
+        **_SDXL_SHARED,
+    },
+    clip_name="pocket-clip",
+    sees=None,
+    frames=_SDXL_FRAMES,
+)
+
+POCKET_SDXL_REFINER = replace(
+    POCKET_SDXL,
+    name="pocket-sdxl-refiner",
+    mirrors="SDXL refiner 1.0",
+    unet=POCKET_SDXL.unet
+    | {
+        "block_out_channels": (24, 32, 48, 48),
+        "down_block_types": (
+            "DownBlock2D",
+            "CrossAttnDownBlock2D",
+            "CrossAttnDownBlock2D",
+            "DownBlock2D",
+        ),
+        "up_block_types": (
+            "UpBlock2D",
+            "CrossAttnUpBlock2D",
+            "CrossAttnUpBlock2D",
+            "UpBlock2D",
+        ),
+        "transformer_layers_per_block": 1,
+        "cross_attention_dim": 320,
+        "attention_head_dim": (1, 2, 3, 3),
+        "norm_num_groups": 8,
+        "projection_class_embeddings_input_dim": 128 + 5 * 32,
+    },
+    plans={
+        "unet": Plan(steps=1_500, batch=32, rate=2e-3, warmup=100, decay=0.5, ema=0.998),
+    },
+    pipeline="StableDiffusionXLImg2ImgPipeline",
+    shared=_SDXL_SHARED,
+    clip_name="pocket-openclip",
+    noise=0.2,
+)
+
+RECIPES = {
+    recipe.name: recipe for recipe in (POCKET_SD15, POCKET_SD21, POCKET_SDXL, POCKET_SDXL_REFINER)
+}
 """The recipes by name. A new family is a new entry here, not a new loop."""

@@ -11,8 +11,8 @@ from accelerate import Accelerator
 
 from sdlearn import _resources
 from sdlearn.training import card, checkpoints
-from sdlearn.training.recipes import RECIPES
-from sdlearn.training.workshop import STAGES, Workshop
+from sdlearn.training.recipes import RECIPES, STAGES
+from sdlearn.training.workshop import Workshop
 
 
 def default_folder(name: str) -> Path:
@@ -46,7 +46,7 @@ def run(
     workshop = open_workshop(name, stages, folder)
     if stop_at is not None and stop_at < 1:
         raise ValueError(f"stop_at must be at least 1, got {stop_at}.")
-    for stage in STAGES:
+    for stage in workshop.recipe.stages:
         if stage in stages:
             workshop.train(stage, stop_at=stop_at, go_on=go_on)
             workshop.accelerator.free_memory()
@@ -72,7 +72,7 @@ def export(
     """
     workshop = open_workshop(name, stages or (), folder)
     if stages is None:
-        stages = [s for s in STAGES if checkpoints.list_all(workshop.folder / s)]
+        stages = [s for s in workshop.recipe.stages if checkpoints.list_all(workshop.folder / s)]
     target = Path(target) if target else exported_folder(name)
     written = []
     for stage in stages:
@@ -87,13 +87,19 @@ def open_workshop(name: str, stages: Sequence[str], folder: Path | None) -> Work
     """A model's workshop, if model and stages exist."""
     if name not in RECIPES:
         raise ValueError(f"There is no recipe for {name!r}. There is: {', '.join(RECIPES)}.")
+    recipe = RECIPES[name]
     for stage in stages:
         if stage not in STAGES:
             raise ValueError(f"There is no stage {stage!r}. Stages: {', '.join(STAGES)}.")
+        if stage not in recipe.stages and len(stages) < len(STAGES):
+            raise ValueError(
+                f"{name} has no stage {stage!r} of its own. It has: {', '.join(recipe.stages)}; "
+                f"what it shares: {', '.join(recipe.shared.values()) or 'nothing'}."
+            )
     # Said outright: several processes without a GPU must know that they are one training.
     accelerator = Accelerator(mixed_precision=_precision(), cpu=not _gpu())
     folder = Path(folder) if folder else default_folder(name)
-    return Workshop(RECIPES[name], folder, accelerator, exported_folder(name))
+    return Workshop(recipe, folder, accelerator, exported_folder(name))
 
 
 def _gpu() -> bool:

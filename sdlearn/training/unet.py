@@ -2,25 +2,39 @@
 
 Every picture is encoded once, before the first step; what a step draws anew is the point of the
 posterior, the noise, the timestep and the wording of the caption.
+
+The families differ in what is asked (the noise, or the velocity between noise and picture), in
+what reads the captions, and in what SDXL is told beside them. SDXL learns in two stages, as the
+original did: on small pictures first, then on large ones (`GrowStage`).
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from accelerate import Accelerator
-from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    EulerDiscreteScheduler,
+    SchedulerMixin,
+    UNet2DConditionModel,
+)
 from torch import Tensor, nn
 from tqdm import tqdm
-from transformers import CLIPTextModel, CLIPTokenizer
 
-from sdlearn.equations import guidance, noising, schedules, trajectories
+from sdlearn.equations import guidance, noising, predictions, schedules, trajectories
+from sdlearn.training import frames
 from sdlearn.training.loop import Batch, Stage
 from sdlearn.training.pictures import Pictures, order
-from sdlearn.training.recipes import Recipe
+from sdlearn.training.reading import Reader
+from sdlearn.training.recipes import Frames, Recipe
 from sdlearn.training.sheets import sheet
 
+FACTOR = 8  # a latent's side is an eighth of the picture's
+PREDICTIONS = {"epsilon": "eps", "v_prediction": "v"}  # diffusers' words, and ours
 SNR_LIMIT = 5.0  # "Efficient Diffusion Training via Min-SNR Weighting Strategy", 2303.09556
 
 PROMPTS = (
@@ -42,34 +56,66 @@ def build_unet(recipe: Recipe) -> UNet2DConditionModel:
 
 
 class Latents:
-    """All pictures as latents: mean and spread of their posteriors, and the scaling factor."""
+    """All pictures as latents.
 
-    def __init__(self, mean: Tensor, std: Tensor, scaling_factor: float) -> None:
+    Attributes:
+        mean: Of their posteriors.
+        std: The spread of these.
+        scaling_factor: What makes the latents' variance 1.
+        time_ids: What SDXL is told of each picture's size and cut, shape [pictures, 6].
+    """
+
+    def __init__(self, mean: Tensor, std: Tensor, scaling_factor: float, time_ids: Tensor) -> None:
         self.mean, self.std, self.scaling_factor = mean, std, scaling_factor
+        self.time_ids = time_ids
+
+    def __len__(self) -> int:
+        """How many pictures."""
+        return len(self.mean)
 
     @classmethod
     @torch.no_grad()
     def encode(
-        cls, pictures: Pictures, vae: AutoencoderKL, accelerator: Accelerator, batch: int = 50
+        cls,
+        pictures: Pictures | Frames,
+        vae: AutoencoderKL,
+        accelerator: Accelerator,
+        batch: int = 50,
     ) -> Latents:
         """Encode every picture once; the scaling factor makes their variance 1."""
         vae.to(accelerator.device)
-        means, stds = [], []
-        for begin in tqdm(range(0, len(pictures), batch), desc="encoding", mininterval=2):
-            indices = torch.arange(begin, min(begin + batch, len(pictures)))
-            shown = pictures.batch(indices).to(accelerator.device)
+        means, stds, told = [], [], []
+        count = pictures.count
+        for begin in tqdm(range(0, count, batch), desc="encoding", mininterval=2):
+            indices = torch.arange(begin, min(begin + batch, count))
+            shown, ids = _shown(pictures, indices)
             with accelerator.autocast():
-                posterior = vae.encode(shown).latent_dist
+                posterior = vae.encode(shown.to(accelerator.device)).latent_dist
             means.append(posterior.mean.half().cpu())
             stds.append(posterior.std.half().cpu())
+            told.append(ids)
         mean, std = torch.cat(means).contiguous(), torch.cat(stds).contiguous()
         variance = mean.float().var() + (std.float() ** 2).mean()
-        return cls(mean, std, float(1 / variance.sqrt()))
+        return cls(mean, std, float(1 / variance.sqrt()), torch.cat(told))
 
     def draw(self, indices: Tensor, eps: Tensor) -> Tensor:
         """A point of each posterior, scaled."""
         drawn = self.mean[indices].float() + self.std[indices].float() * eps
         return drawn * self.scaling_factor
+
+
+def _shown(pictures: Pictures | Frames, indices: Tensor) -> tuple[Tensor, Tensor]:
+    """Pictures from -1 to 1, and what is told of their sizes."""
+    if isinstance(pictures, Pictures):
+        return pictures.batch(indices), whole(len(indices), pictures.size)
+    drawn = [np.asarray(frames.draw(pictures, i)) for i in indices.tolist()]
+    values = torch.from_numpy(np.stack(drawn)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return values, torch.tensor([frames.time_ids(pictures, i) for i in indices.tolist()])
+
+
+def whole(count: int, side: int) -> Tensor:
+    """What is told of pictures that are neither enlarged nor cut, shape [count, 6]."""
+    return torch.tensor([side, side, 0, 0, side, side]).expand(count, -1)
 
 
 class UNetStage(Stage):
@@ -81,23 +127,23 @@ class UNetStage(Stage):
         self,
         recipe: Recipe,
         pictures: Pictures,
-        tokenizer: CLIPTokenizer,
-        text: CLIPTextModel,
+        reader: Reader,
         vae: AutoencoderKL,
         latents: Latents,
     ) -> None:
-        self.recipe, self.pictures, self.tokenizer = recipe, pictures, tokenizer
-        self.text, self.vae, self.latents = text, vae, latents
-        self.plan, self.seed = recipe.plans["unet"], recipe.seed
+        self.recipe, self.pictures, self.reader = recipe, pictures, reader
+        self.vae, self.latents = vae, latents
+        self.plan, self.seed = recipe.plans[self.name], recipe.seed
         self.schedule = noise_schedule(recipe)
+        self.kind = PREDICTIONS[recipe.scheduler["prediction_type"]]
         # Read once: `batch` uses the tokenizer on another thread while a sample is drawn.
-        self.prompts = self._tokens([*PROMPTS, *[""] * len(PROMPTS)])
+        self.prompts = reader.tokens([*PROMPTS, *[""] * len(PROMPTS)])
         self.model = build_unet(recipe)
 
     def batch(self, step: int, generator: torch.Generator) -> Batch:
-        """Latents, noise, timesteps and captions."""
+        """Latents, noise, timesteps and captions; for SDXL also what is told beside them."""
         count = self.plan.batch
-        indices = order(len(self.pictures), count, step, self.seed + 2)
+        indices = order(len(self.latents), count, step, self.seed + 2)
         shape = (count, *self.latents.mean.shape[1:])
         x0 = self.latents.draw(indices, torch.randn(shape, generator=generator))
         variants = torch.randint(2**31 - 1, (count,), generator=generator).tolist()
@@ -107,21 +153,27 @@ class UNetStage(Stage):
             "" if drop else self.pictures.caption(index, variant)
             for index, variant, drop in zip(indices.tolist(), variants, dropped, strict=True)
         ]
-        t = torch.randint(len(self.schedule), (count,), generator=generator)
+        lowest = round(len(self.schedule) * self.recipe.noise)
+        t = torch.randint(lowest, (count,), generator=generator)
         alpha_bar = self.schedule.alpha_bars[t]
-        snr = schedules.snr(alpha_bar)
-        return {
+        batch = {
             "xt": noising.add_noise(x0, eps, alpha_bar),
-            "eps": eps,
+            "target": self._target(x0, eps, alpha_bar),
             "t": t,
-            "tokens": self._tokens(captions),
-            "weight": (snr.clamp(max=SNR_LIMIT) / snr).float(),
+            "tokens": self.reader.tokens(captions),
+            "weight": self._weight(schedules.snr(alpha_bar)),
         }
+        if self.recipe.is_sdxl:
+            # Pipelines tell SDXL "no prompt" in two ways, by zeros and by an empty caption.
+            silent = dropped & (torch.rand(count, generator=generator) < 0.5)
+            batch |= {"silent": silent, "time_ids": self._time_ids(indices)}
+        return batch
 
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The squared error of the noise; easy timesteps count less (min-SNR)."""
-        eps_hat = model(batch["xt"], batch["t"], self._read(batch["tokens"])).sample.float()
-        error = ((eps_hat - batch["eps"]) ** 2).mean((1, 2, 3))
+        """The squared error of the answer; easy timesteps count less (min-SNR)."""
+        told = self._told(batch["tokens"], batch.get("time_ids"), batch.get("silent"))
+        answer = model(batch["xt"], batch["t"], **told).sample.float()
+        error = ((answer - batch["target"]) ** 2).mean((1, 2, 3))
         return (error * batch["weight"]).mean(), {"plain": error.mean()}
 
     def load(self, exported: Path) -> None:
@@ -130,40 +182,96 @@ class UNetStage(Stage):
         self.model.load_state_dict(there.state_dict())
 
     def sample(self, model: nn.Module, path: Path) -> None:
-        """Eight prompts, two seeds, 25 DDIM steps with guidance."""
+        """Eight prompts, two seeds, 25 DDIM steps with guidance.
+
+        What learns on low noise only is given eight pictures under as much noise as it knows.
+        """
         device = next(model.parameters()).device
         self.vae.to(device)
-        cond, uncond = self._read(self.prompts.to(device)).chunk(2)
+        count, tokens = len(PROMPTS), self.prompts
+        ids = whole(count, FACTOR * self.latents.mean.shape[-1])
+        stations = self.schedule.spaced(25, "leading", steps_offset=1, final="first")
+        x0 = None
+        if self.recipe.noise < 1:
+            stations = self._low(stations)
+            some = torch.arange(min(count, len(self.latents)))
+            x0 = self.latents.draw(some, torch.zeros(1))
+            captions = [self.pictures.caption(index, 0) for index in some.tolist()]
+            tokens = self.reader.tokens([*captions, *[""] * len(some)])
+            ids = self.latents.time_ids[some]
+        ids = self._as_told(ids).to(device)
+        told = self._told(tokens.to(device), ids.repeat(2, 1) if self.recipe.is_sdxl else None)
 
         def predict(xt: Tensor, t: float, alpha_bar: float) -> Tensor:
-            both = model(torch.cat([xt, xt]), t, torch.cat([uncond, cond])).sample
-            return guidance.classifier_free_guidance(*both.chunk(2), 5.0)
+            cond, uncond = model(torch.cat([xt, xt]), t, **told).sample.chunk(2)
+            return guidance.classifier_free_guidance(uncond, cond, 5.0)
 
-        stations = self.schedule.spaced(25, "leading", steps_offset=1, final="first")
         rows = []
         for seed in range(2):
             generator = torch.Generator().manual_seed(seed)
-            xt = torch.randn(len(PROMPTS), *self.latents.mean.shape[1:], generator=generator)
-            *_, last = trajectories.trajectory(predict, xt.to(device), stations, "ddim")
+            shape = (len(ids), *self.latents.mean.shape[1:])
+            xt = torch.randn(shape, generator=generator)
+            if x0 is not None:
+                xt = noising.add_noise(x0, xt, stations.alpha_bars[0])
+            walk = trajectories.trajectory(predict, xt.to(device), stations, "ddim", kind=self.kind)
+            *_, last = walk
             rows.append(self.vae.decode(last.x_next / self.latents.scaling_factor).sample)
         sheet(rows, path)
 
-    def _tokens(self, captions: list[str]) -> Tensor:
-        return self.tokenizer(
-            captions, padding="max_length", truncation=True, return_tensors="pt"
-        ).input_ids
+    def _target(self, x0: Tensor, eps: Tensor, alpha_bar: Tensor) -> Tensor:
+        if self.kind == "v":
+            return predictions.v_from_x0_and_eps(x0, eps, alpha_bar).float()
+        return eps
 
-    @torch.no_grad()
-    def _read(self, tokens: Tensor) -> Tensor:
-        self.text.to(tokens.device)
-        return self.text(tokens).last_hidden_state
+    def _weight(self, snr: Tensor) -> Tensor:
+        """Min-SNR: what an error of the picture would count, limited, for the answer asked for."""
+        scale = snr + 1 if self.kind == "v" else snr
+        return (snr.clamp(max=SNR_LIMIT) / scale).float()
+
+    def _low(self, stations: schedules.SamplingSchedule) -> schedules.SamplingSchedule:
+        """The last stations, where there is no more noise than it learnt."""
+        known = int((stations.timesteps < self.recipe.noise * len(self.schedule)).sum())
+        return schedules.SamplingSchedule(
+            stations.timesteps[-known:], stations.alpha_bars[-known - 1 :], self.schedule
+        )
+
+    def _time_ids(self, indices: Tensor) -> Tensor:
+        return self._as_told(self.latents.time_ids[indices])
+
+    def _as_told(self, ids: Tensor) -> Tensor:
+        """For the refiner a score takes the place of the size that a picture has now."""
+        if not self.recipe.is_refiner:
+            return ids.float()
+        scores = [frames.aesthetic_score(self.recipe.frames, side) for side in ids[:, 0].tolist()]
+        return torch.cat([ids[:, :4].float(), torch.tensor(scores)[:, None]], dim=1)
+
+    def _told(
+        self, tokens: Tensor, time_ids: Tensor | None, silent: Tensor | None = None
+    ) -> dict[str, object]:
+        """The U-Net's arguments beside sample and timestep."""
+        words, pooled = self.reader.read(tokens)
+        if pooled is None:
+            return {"encoder_hidden_states": words}
+        if silent is not None:
+            said = (~silent).to(words)
+            words, pooled = words * said[:, None, None], pooled * said[:, None]
+        beside = {"text_embeds": pooled, "time_ids": time_ids}
+        return {"encoder_hidden_states": words, "added_cond_kwargs": beside}
+
+
+class GrowStage(UNetStage):
+    """Teaches the U-Net again, on larger pictures, and what their sizes and cuts mean."""
+
+    name = "grow"
 
 
 def noise_schedule(recipe: Recipe) -> schedules.NoiseSchedule:
     """The recipe's noise schedule, as the equations know it."""
-    kind = (recipe.scheduler["beta_schedule"], recipe.scheduler["prediction_type"])
-    if kind != ("scaled_linear", "epsilon"):
-        raise ValueError(f"This stage knows scaled_linear betas and epsilon, not {kind}.")
+    kind = recipe.scheduler["beta_schedule"], recipe.scheduler["prediction_type"]
+    if kind[0] != "scaled_linear" or kind[1] not in PREDICTIONS:
+        raise ValueError(
+            f"This stage knows scaled_linear betas and {' or '.join(PREDICTIONS)}, not {kind}."
+        )
     return schedules.NoiseSchedule.scaled_linear(
         recipe.scheduler["num_train_timesteps"],
         recipe.scheduler["beta_start"],
@@ -171,11 +279,15 @@ def noise_schedule(recipe: Recipe) -> schedules.NoiseSchedule:
     )
 
 
-def scheduler(recipe: Recipe) -> DDIMScheduler:
+def scheduler(recipe: Recipe) -> SchedulerMixin:
     """The scheduler that goes with the model: DDIM, at the noise levels that SD 1.x learnt.
 
-    The published files come with PNDM, which blends four answers and magnifies what is wrong with
-    them: a network as small as ours burns there at the usual guidance.
+    The published files of SD 1.x come with PNDM, which blends four answers and magnifies what is
+    wrong with them: a network as small as ours burns there at the usual guidance. SD 2.1 comes
+    with DDIM, and SDXL with Euler; so do ours.
     """
+    if recipe.is_sdxl:
+        settings = {"timestep_spacing": "leading", "steps_offset": 1}
+        return EulerDiscreteScheduler.from_config({**recipe.scheduler, **settings})
     settings = {"clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1}
     return DDIMScheduler.from_config({**recipe.scheduler, **settings})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -11,18 +12,20 @@ from accelerate import Accelerator
 from diffusers import AutoencoderKL
 from diffusers.models.attention_processor import AttnProcessor
 from safetensors.torch import load_file, save_file
-from transformers import CLIPTextModel, CLIPTokenizer
+from torch import Tensor
+from transformers import CLIPTokenizer
 
 from sdlearn.training import checkpoints, export, log, loop, measure
-from sdlearn.training.clip import CLIPStage
+from sdlearn.training.clip import CLIPStage, TextStage
 from sdlearn.training.pictures import Pictures
 from sdlearn.training.prose import prose
-from sdlearn.training.recipes import Recipe
+from sdlearn.training.reading import Reader
+from sdlearn.training.recipes import STAGES, Frames, Recipe
 from sdlearn.training.tokenizer import load_tokenizer, train_tokenizer
-from sdlearn.training.unet import Latents, UNetStage, build_unet
+from sdlearn.training.unet import GrowStage, Latents, UNetStage, build_unet, whole
 from sdlearn.training.vae import DecoderStage, VAEStage
 
-STAGES = ("tokenizer", "clip", "vae", "unet", "decoder")
+__all__ = ["STAGES", "Workshop"]
 
 
 class Workshop:
@@ -34,6 +37,7 @@ class Workshop:
         accelerator: Knows the device, the precision and the other processes.
         exported: A model's folder. Its parts serve the U-Net where `folder` has no checkpoint of
             a stage: so another machine goes on where the first one ended.
+        models: Where the models lie whose parts this one shares.
         pictures: The training set.
     """
 
@@ -43,9 +47,12 @@ class Workshop:
         folder: Path,
         accelerator: Accelerator,
         exported: Path | None = None,
+        models: Path | None = None,
     ) -> None:
         self.recipe, self.folder, self.accelerator = recipe, Path(folder), accelerator
-        self.exported = exported
+        self.exported, self.models = exported, models
+        if models is None and exported is not None:
+            self.models = exported.parent
         self.pictures = Pictures(self.folder / "pictures", recipe.pictures, recipe.size)
 
     def train(
@@ -78,10 +85,11 @@ class Workshop:
             target: The model's folder.
             unfinished: Whether a stage may be exported before the end of its plan.
         """
-        model = build_unet(self.recipe) if stage == "unet" else None
-        made = None if model is not None else self.stage(stage)
+        is_unet = stage in ("unet", "grow")
+        model = build_unet(self.recipe) if is_unet else None
+        made = None if is_unet else self.stage(stage)
         step, kept = loop.averaged(model or made.model, self.folder / stage)
-        plan = self.recipe.plans[stage]
+        plan, models = self.recipe.plans[stage], self.models or target.parent
         if step < plan.steps and not unfinished:
             raise ValueError(
                 f"{stage} has done {step} of {plan.steps} steps. Finish its training, or say "
@@ -98,89 +106,164 @@ class Workshop:
             facts["earlier"] = kept["earlier"]
         if isinstance(made, CLIPStage):
             facts |= measure.retrieval(made.clip, made.tokenizer, self.recipe.size)
+            if isinstance(made, TextStage):
+                return export.export_text(self.recipe, facts, made.clip, target, models)
             words = self.folder / "tokenizer"
-            return export.export_clip(self.recipe, facts, made.clip, words, target)
+            return export.export_clip(self.recipe, facts, made.clip, words, target, models)
         if isinstance(made, VAEStage):
-            if stage == "vae":
-                latents = self.latents(made.vae, f"step-{step:07d}")
-            else:  # the decoder's stage leaves the latents what they are
-                latents = self._painter()[1]
+            # The decoder's stage leaves the latents what they are.
+            latents = self.latents(made.vae) if stage == "vae" else self._painter()[1]
             facts |= measure.reconstruction(made.vae, self.recipe.size)
             return export.export_vae(
-                self.recipe, facts, made.vae, latents.scaling_factor, target, stage
+                self.recipe, facts, made.vae, latents.scaling_factor, target, models, stage
             )
-        return export.export_unet(self.recipe, facts, model, target)
+        factor = self._painter()[1].scaling_factor if self.recipe.frames else 1.0
+        return export.export_unet(self.recipe, facts, model, factor, target, models, stage)
 
     def stage(self, name: str) -> loop.Stage:
         """A stage, ready to be trained."""
         if name == "clip":
-            return CLIPStage(self.recipe, self.pictures, self.tokenizer())
+            return self._clip()
         if name == "vae":
             return VAEStage(self.recipe, self.pictures)
         if name == "decoder":
             return DecoderStage(self.recipe, self.pictures, self._painter()[0])
-        tokenizer, text = self._reader()
-        vae, latents = self._painter()
-        made = UNetStage(self.recipe, self.pictures, tokenizer, text, vae, latents)
+        small = name == "unet" and "grow" in self.recipe.plans
+        vae, latents = self._painter(small=small)
+        kind = GrowStage if name == "grow" else UNetStage
+        made = kind(self.recipe, self.pictures, self._reader(), vae, latents)
+        if name == "grow":
+            self._begin_with_small(made)
         if self.accelerator.device.type == "cpu":  # the fused kernel's way back is slow there
             made.model.set_attn_processor(AttnProcessor())
         return made
 
     def tokenizer(self) -> CLIPTokenizer:
         """The tokenizer, trained if it isn't yet: that takes seconds."""
+        if "tokenizer" in self.recipe.shared:
+            return load_tokenizer(self._shared("tokenizer"))
         folder = self.folder / "tokenizer"
         with self.accelerator.main_process_first():
             if not (folder / "merges.txt").exists():
                 train_tokenizer(self.recipe, prose(), folder)
         return load_tokenizer(folder)
 
-    def latents(self, vae: AutoencoderKL, name: str, factor: float | None = None) -> Latents:
-        """All pictures as latents, encoded once for each state of the autoencoder.
+    def latents(
+        self, vae: AutoencoderKL, factor: float | None = None, frames: Frames | None = None
+    ) -> Latents:
+        """All pictures as latents, encoded once for each state of the encoder.
 
         Args:
             vae: The autoencoder.
-            name: What tells this state of it from others.
             factor: Its scaling factor, if it was measured before.
+            frames: Encode these, and not the pictures as they are.
         """
-        path = self.folder / f"latents-{name}.safetensors"
+        kind = "latents" if frames is None else "frames"
+        encoder = {n: t for n, t in vae.state_dict().items() if n.startswith(("enc", "quant"))}
+        path = self.folder / f"{kind}-{_digest(encoder)}.safetensors"
+
+        def encode() -> dict[str, Tensor]:
+            if frames is None:
+                self.pictures.draw()
+            made = Latents.encode(frames or self.pictures, vae, self.accelerator)
+            measured = torch.tensor(made.scaling_factor, dtype=torch.float64)
+            tensors = {"mean": made.mean, "std": made.std, "time_ids": made.time_ids}
+            return tensors | {"factor": measured}
+
+        kept = self._once(path, encode)
+        told = kept.get("time_ids", whole(len(kept["mean"]), self.recipe.size))
+        return Latents(kept["mean"], kept["std"], factor or float(kept["factor"]), told)
+
+    def _once(self, path: Path, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        """What a file holds; the first process makes it if it isn't there."""
         with self.accelerator.main_process_first():
             if not path.exists():
-                self.pictures.draw()
-                made = Latents.encode(self.pictures, vae, self.accelerator)
-                measured = torch.tensor(made.scaling_factor, dtype=torch.float64)
                 draft = path.with_suffix(".draft")
-                save_file({"mean": made.mean, "std": made.std, "factor": measured}, draft)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                save_file({n: t.contiguous() for n, t in make().items()}, draft)
                 os.replace(draft, path)
-        kept = load_file(path)
-        return Latents(kept["mean"], kept["std"], factor or float(kept["factor"]))
+        return load_file(path)
 
     def _device(self) -> str:
         if self.accelerator.device.type == "cuda":
             return torch.cuda.get_device_name(self.accelerator.device)
         return self.accelerator.device.type.upper()
 
-    def _reader(self) -> tuple[CLIPTokenizer, CLIPTextModel]:
-        """What reads captions for the U-Net: trained here, or exported."""
-        folder = self._given("clip", "text_encoder")
-        if folder is None:
-            stage = CLIPStage(self.recipe, self.pictures, self.tokenizer())
-            self._warn(stage, loop.averaged(stage.model, self.folder / stage.name)[0])
-            return stage.tokenizer, stage.clip.text_model
-        text = CLIPTextModel.from_pretrained(folder / "text_encoder", torch_dtype=torch.float32)
-        return load_tokenizer(folder / "tokenizer"), text.eval().requires_grad_(False)
+    def _clip(self) -> CLIPStage:
+        if self.recipe.sees is None:
+            return CLIPStage(self.recipe, self.pictures, self.tokenizer())
+        whose = self._shared("tokenizer").parent
+        other, tokenizer = export.load_clip(whose, self.models / self.recipe.sees)
+        stage = TextStage(self.recipe, self.pictures, tokenizer, other)
+        half = {n: t for n, t in other.state_dict().items() if n.startswith("vis")}
+        path = self.folder / f"seen-{_digest(half)}.safetensors"
+        stage.seen = self._once(path, lambda: {"seen": stage.look(self.accelerator)})["seen"]
+        return stage
 
-    def _painter(self) -> tuple[AutoencoderKL, Latents]:
-        """What turns pictures into latents for the U-Net, and the latents."""
-        folder = self._given("vae", "vae")
-        if folder is None:
+    def _reader(self) -> Reader:
+        """What reads captions for the U-Net: trained here, exported, or another model's."""
+        recipe = self.recipe
+        parts = [part for part in export.parts_of(recipe) if part.startswith(("text", "token"))]
+        own = [part for part in parts if part not in recipe.shared]
+        if own and self._given("clip", "text_encoder") is None:
+            stage = self._clip()
+            self._warn(stage, loop.averaged(stage.model, self.folder / stage.name)[0])
+            text = stage.clip.text_model
+            if recipe.sees is not None:  # it reads with all layers but the last
+                text.encoder.layers = text.encoder.layers[:-1]
+            return Reader(stage.tokenizer, [text])
+        there = {part: self.exported / part for part in own}
+        there |= {part: self._shared(part) for part in parts if part in recipe.shared}
+        return Reader.load(recipe, there)
+
+    def _painter(self, *, small: bool = False) -> tuple[AutoencoderKL, Latents]:
+        """What turns pictures into latents for the U-Net, and the latents.
+
+        Args:
+            small: Whether the first stage of two asks, which learns on pictures as they are.
+        """
+        if "vae" in self.recipe.shared:
+            folder = self._shared("vae")
+        elif self._given("vae", "vae") is not None:
+            folder = self.exported / "vae"
+        else:
             stage = VAEStage(self.recipe, self.pictures)
             step, _ = loop.averaged(stage.model, self.folder / stage.name)
             self._warn(stage, step)
-            return stage.vae, self.latents(stage.vae, f"step-{step:07d}")
-        vae = AutoencoderKL.from_pretrained(folder / "vae").eval().requires_grad_(False)
-        (weights,) = (folder / "vae").glob("*.safetensors")
-        name = f"exported-{hashlib.sha256(weights.read_bytes()).hexdigest()[:12]}"
-        return vae, self.latents(vae, name, vae.config.scaling_factor)
+            return stage.vae, self.latents(stage.vae)
+        vae = AutoencoderKL.from_pretrained(folder).eval().requires_grad_(False)
+        if self.recipe.frames is None:
+            return vae, self.latents(vae, vae.config.scaling_factor)
+        framed = self.latents(vae, frames=self.recipe.frames)
+        return vae, self.latents(vae, framed.scaling_factor) if small else framed
+
+    def _shared(self, part: str) -> Path:
+        """The folder of a part that is another model's."""
+        place = self.recipe.shared[part]
+        folder = (self.models or Path()) / place
+        if self.models is None or not folder.is_dir():
+            raise FileNotFoundError(
+                f"{self.recipe.name} shares the {part} of {place.split('/')[0]}, but {folder} is "
+                f"not there. Train and export that first: sdlearn train {place.split('/')[0]}"
+            )
+        return folder
+
+    def _begin_with_small(self, stage: GrowStage) -> None:
+        """Give a U-Net that shall learn on large pictures what it learnt on small ones."""
+        if checkpoints.list_all(self.folder / stage.name):
+            return  # it has begun, and goes on from there
+        if checkpoints.list_all(self.folder / "unet"):
+            step, _ = loop.averaged(stage.model, self.folder / "unet")
+            self._warn(stage, step, "unet")
+            stage.model.train().requires_grad_(True)
+        elif self.exported is not None and (self.exported / "unet").is_dir():
+            self.accelerator.print(f"unet: as exported to {self.exported}.", flush=True)
+            stage.load(self.exported)
+        else:
+            raise FileNotFoundError(
+                f"{self.folder} has no U-Net yet that could learn on larger pictures. Train the "
+                "stage before this one: --stage unet."
+            )
 
     def _begin_with_exported(self, stage: loop.Stage) -> loop.Facts:
         """Give a stage the exported weights; return what is known of how they were made."""
@@ -203,10 +286,21 @@ class Workshop:
             return self.exported
         return None  # the stage itself says that it holds no checkpoint
 
-    def _warn(self, stage: loop.Stage, step: int) -> None:
-        if step < stage.plan.steps:
+    def _warn(self, stage: loop.Stage, step: int, name: str | None = None) -> None:
+        name = name or stage.name
+        if step < self.recipe.plans[name].steps:
             self.accelerator.print(
-                f"{stage.name} has done {step} of {stage.plan.steps} steps. The U-Net learns on "
-                "what it is now: finish it first, or begin the U-Net anew when it is finished.",
+                f"{name} has done {step} of {self.recipe.plans[name].steps} steps. The U-Net "
+                "learns on what it is now: finish it first, or begin the U-Net anew when it is "
+                "finished.",
                 flush=True,
             )
+
+
+def _digest(tensors: dict[str, Tensor]) -> str:
+    """A short name for weights, the same wherever they are loaded and computed in full."""
+    seen = hashlib.sha256()
+    for name in sorted(tensors):
+        seen.update(name.encode())
+        seen.update(tensors[name].detach().cpu().half().contiguous().numpy().tobytes())
+    return seen.hexdigest()[:12]

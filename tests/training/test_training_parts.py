@@ -49,7 +49,7 @@ def test_the_recipe_has_the_anatomy_that_it_mirrors():
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (("sd15",), "no recipe for 'sd15'. There is: pocket-sd15"),
+        (("sd15",), "no recipe for 'sd15'. There is: pocket-sd15, pocket-sd21"),
         (("pocket-sd15", ["unte"]), "no stage 'unte'. Stages: tokenizer, clip, vae, unet"),
     ],
 )
@@ -359,13 +359,13 @@ def test_a_step_of_the_unet_is_what_the_papers_say(copied, accelerator):
     snr = alpha_bar / (1 - alpha_bar)
     weight = torch.cat([batch["weight"] for batch in batches])
     torch.testing.assert_close(weight, snr.clamp(max=5.0) / snr, atol=1e-4, rtol=1e-4)
-    xt, eps = (torch.cat([batch[name] for batch in batches]) for name in ("xt", "eps"))
+    xt, eps = (torch.cat([batch[name] for batch in batches]) for name in ("xt", "target"))
     x0 = (xt - (1 - alpha_bar).sqrt()[:, None, None, None] * eps) / alpha_bar.sqrt()[
         :, None, None, None
     ]
     assert x0[t < 900].var() == pytest.approx(1.0, abs=0.3)
     tokens = torch.cat([batch["tokens"] for batch in batches])
-    empty = torch.tensor(stage.tokenizer("", padding="max_length").input_ids)
+    empty = torch.tensor(stage.reader.tokenizer("", padding="max_length").input_ids)
     assert 0.3 < (tokens == empty).all(1).float().mean() < 0.7
 
 
