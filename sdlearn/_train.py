@@ -89,7 +89,7 @@ def evaluate(
     _offline()
     from tqdm import tqdm
 
-    from sdlearn.training import card, pocketeval, run, sweeps
+    from sdlearn.training import card, conditioning, pocketeval, run, sweeps
 
     folder = Path(model) if Path(model).is_dir() else run.exported_folder(model)
     try:
@@ -104,6 +104,12 @@ def evaluate(
             "rows": [asdict(row) for row in result.rows],
         }
         figures = {}
+        told = conditioning.measured(
+            *sweeps.loaded(folder), steps=steps, guidance_scale=guidance_scale
+        )
+        if told:
+            kept["conditioning"] = told
+            print("\n" + conditioning.markdown(told))
         if sweep:
             for what, values in (("steps", sweeps.STEPS), ("guidance_scale", sweeps.GUIDANCE)):
                 each = {value: draws(**{what: value}) for value in values}

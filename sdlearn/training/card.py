@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sdlearn.training import conditioning
 from sdlearn.training.pocketeval import Result, Row
 
 EVALUATION = Path("eval") / "pocketeval.json"
@@ -35,18 +36,46 @@ ABOUT = """# {name}
 
 A small Stable Diffusion, really trained: the anatomy of {mirrors} in miniature, in diffusers'
 format. It draws **Pocket World**, pictures of {size} x {size} pixels that a program can draw,
-caption and check, and hardly anything else. It is for teaching: half a second a picture on a
-laptop, with every part in its place.
+caption and check, and hardly anything else. It is for teaching: {quick}, with every part in its
+place.
 
 **It is not** {mirrors}, nor distilled from it, and knows nothing of photographs. Words that
 Pocket World does not have mean nothing to it.
 
 ```python
-from diffusers import StableDiffusionPipeline
+{code}
+```
+"""
+
+CODE = {
+    "StableDiffusionPipeline": """from diffusers import StableDiffusionPipeline
 
 pipe = StableDiffusionPipeline.from_pretrained("data/models/{name}", safety_checker=None)
-pipe("a big red cat wearing a crown, on the grass", num_inference_steps=25).images[0]
-```
+pipe("a big red cat wearing a crown, on the grass", num_inference_steps=25).images[0]""",
+    "StableDiffusionXLPipeline": """from diffusers import StableDiffusionXLPipeline
+
+pipe = StableDiffusionXLPipeline.from_pretrained("data/models/{name}")
+pipe("a big red cat wearing a crown, on the grass", num_inference_steps=25).images[0]""",
+    "StableDiffusionXLImg2ImgPipeline": """from diffusers import (
+    StableDiffusionXLImg2ImgPipeline,
+    StableDiffusionXLPipeline,
+)
+
+base = StableDiffusionXLPipeline.from_pretrained("data/models/pocket-sdxl")
+refiner = StableDiffusionXLImg2ImgPipeline.from_pretrained("data/models/{name}")
+told = {{"prompt": "a big red cat wearing a crown, on the grass", "num_inference_steps": 25}}
+begun = base(**told, denoising_end=0.8, output_type="latent").images
+refiner(**told, image=begun, denoising_start=0.8).images[0]""",
+}
+
+SHARED = """## Shared with other models
+
+{parts}. They lie there, and here are links to them.
+"""
+
+FRAMES = """
+{count:,} of the scenes were drawn anew with sides of {sides} pixels, enlarged to {size}, and
+{cut:.0%} of them cut out of pictures {zoom:g} times as large. The U-Net was told of both.
 """
 
 DATA = """## Data
@@ -81,14 +110,45 @@ def text(folder: Path) -> str:
             f"sdlearn train {folder.name} --export"
         )
     recipe = record["recipe"]
+    frames, pipeline = recipe.get("frames"), recipe.get("pipeline", "StableDiffusionPipeline")
+    about = ABOUT.format(
+        name=folder.name,
+        mirrors=recipe["mirrors"],
+        size=frames["size"] if frames else recipe["size"],
+        quick="a few seconds a picture" if frames else "half a second a picture on a laptop",
+        code=CODE[pipeline].format(name=folder.name),
+    )
+    data = DATA.format(pictures=recipe["pictures"])
+    if frames:
+        sides = f"{', '.join(map(str, frames['sides'][:-1]))} and {frames['sides'][-1]}"
+        data += FRAMES.format(**{**frames, "sides": sides})
+    evaluation = _read(folder / EVALUATION)
     parts = [
-        ABOUT.format(name=folder.name, mirrors=recipe["mirrors"], size=recipe["size"]),
-        DATA.format(pictures=recipe["pictures"]),
+        about,
+        data,
+        _shared(recipe.get("shared") or {}),
         _training(record),
-        _evaluation(_read(folder / EVALUATION), folder),
+        _evaluation(evaluation, folder),
+        _conditioning(evaluation),
         LICENCE,
     ]
-    return "\n".join(part.strip("\n") + "\n" for part in parts)
+    return "\n".join(part.strip("\n") + "\n" for part in parts if part)
+
+
+def _shared(shared: dict[str, str]) -> str:
+    by_place: dict[str, list[str]] = {}
+    for part, place in shared.items():
+        by_place.setdefault(place, []).append(f"`{part}`")
+    listed = [f"{' and '.join(names)}: `{place}`" for place, names in by_place.items()]
+    return SHARED.format(parts="; ".join(listed)) if listed else ""
+
+
+def _conditioning(measured: dict[str, Any] | None) -> str:
+    found = (measured or {}).get("conditioning")
+    if not found:
+        return ""
+    title = "What the refiner adds" if "refinement" in found else "Sizes and cuts"
+    return f"## {title}\n\n{conditioning.markdown(found)}"
 
 
 def _training(record: dict[str, Any]) -> str:

@@ -15,6 +15,8 @@ import numpy as np
 from PIL import Image
 
 from sdlearn import models, world
+from sdlearn.stages.pipeline import Model
+from sdlearn.training import conditioning
 from sdlearn.training.pocketeval import CATEGORIES, Category, Draw, evaluate
 
 STEPS = (5, 10, 25, 50)
@@ -113,10 +115,26 @@ def model_draws(
 ) -> Callable[..., Draw]:
     """Load a diffusers folder; return what makes a `Draw` with other steps or guidance.
 
+    A refiner draws nothing by itself: it gets what its base model, beside it, hands over.
+
     Args:
         folder: The model's folder.
         steps: DDIM steps, unless told otherwise.
         guidance_scale: Guidance, unless told otherwise.
+    """
+    model, refiner = loaded(folder)
+
+    def with_settings(steps: int = steps, guidance_scale: float = guidance_scale) -> Draw:
+        return conditioning.draws(model, refiner, steps=steps, guidance_scale=guidance_scale)
+
+    return with_settings
+
+
+def loaded(folder: Path) -> tuple[Model, Model | None]:
+    """A model from its diffusers folder; a refiner behind its base model.
+
+    Args:
+        folder: The model's folder.
     """
     if not (Path(folder) / "model_index.json").is_file():
         raise FileNotFoundError(
@@ -124,21 +142,15 @@ def model_draws(
             "or put one together with: sdlearn train MODEL --export DIR"
         )
     model = models.load(folder)
-
-    def with_settings(steps: int = steps, guidance_scale: float = guidance_scale) -> Draw:
-        def draw(texts: Sequence[str], seeds: Sequence[int]) -> list[Image.Image]:
-            return model.generate(
-                list(texts),
-                seed=list(seeds),
-                steps=steps,
-                guidance_scale=guidance_scale,
-                sampler="ddim",
-                record=(),
-            ).images
-
-        return draw
-
-    return with_settings
+    if model.family.name != "sdxl-refiner":
+        return model, None
+    base = Path(folder).parent / Path(folder).name.removesuffix("-refiner")
+    if not (base / "model_index.json").is_file() or base == Path(folder):
+        raise FileNotFoundError(
+            f"{folder} is a refiner, and refines what a base model began: {base} is not there. "
+            "Name it as its base model and -refiner, and put both side by side."
+        )
+    return models.load(base), model
 
 
 def _watched(draw: Draw, burnt: list[float]) -> Draw:

@@ -1,0 +1,269 @@
+"""What SDXL is told beside the prompt, and what its refiner adds: does either show?
+
+Three questions, each answered by a measure of the pictures themselves:
+
+- told of a smaller original, does it draw coarser (`details`)?
+- told of a cut further to the right, does the thing stand further to the left (`cuts`)?
+- with the last steps left to the refiner, are fine structures nearer to those of fresh drawings
+  than with the base model alone, at the same number of steps (`refinement`)?
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from sdlearn import world
+from sdlearn.stages.detail import detail_of
+from sdlearn.training import frames
+from sdlearn.training.recipes import RECIPES, Frames
+
+FIRST = 4 * 10**9  # scenes from here on: neither training nor PocketEval uses them
+AT_ONCE = 10
+
+Tell = Callable[..., list[Image.Image]]
+"""Draws pictures of captions, with seeds, and with SDXL's settings: `original_size`, `crop`."""
+
+
+@dataclass(frozen=True)
+class Detail:
+    """How fine the pictures of one original size are.
+
+    Attributes:
+        side: The original side that the model was told.
+        model: The mean detail of its pictures, in grey levels.
+        frames: The same of drawings that were made at this size and enlarged.
+    """
+
+    side: int
+    model: float
+    frames: float
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How far things move when the cut does.
+
+    Attributes:
+        axis: "left" or "top", the coordinate that was changed.
+        asked: By how much of the picture's side the cut was moved.
+        moved: How much things moved the other way, on average.
+        pairs: How many pairs of pictures showed one thing both times.
+    """
+
+    axis: str
+    asked: float
+    moved: float
+    pairs: int
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """How far the spectra of pictures are from those of fresh drawings, with and without refiner.
+
+    Attributes:
+        base: The base model's pictures, all steps its own.
+        refined: Those of as many steps, of which the refiner did the last ones.
+        count: Pictures of each kind.
+    """
+
+    base: float
+    refined: float
+    count: int
+
+
+def captions(count: int) -> list[str]:
+    """Captions of one thing each, the same every time, whose pictures have fine structure."""
+    said, number = [], FIRST
+    while len(said) < count:
+        scene = world.sample(number)
+        number += 1
+        if len(scene.subjects) == 1 and scene.style == "flat":
+            said.append(scene.caption(number))
+    return said
+
+
+def details(tell: Tell, drawn: Frames, count: int = 20) -> list[Detail]:
+    """The detail of pictures for each original side that the model saw in training.
+
+    Args:
+        tell: Draws.
+        drawn: How the training's pictures varied.
+        count: Pictures for each side.
+    """
+    asked, rows = captions(count), []
+    for side in drawn.sides:
+        told = {"original_size": (side, side)}
+        pictures = [one for some in _batches(asked) for one in tell(*some, **told)]
+        there = [_enlarged(text, side, drawn.size) for text in asked]
+        rows.append(Detail(side, _mean(map(detail_of, pictures)), _mean(map(detail_of, there))))
+    return rows
+
+
+def cuts(tell: Tell, drawn: Frames, count: int = 20) -> list[Cut]:
+    """How far things move, when the cut moves from one end to the other.
+
+    Args:
+        tell: Draws.
+        drawn: How the training's pictures varied.
+        count: Pictures for each end.
+    """
+    far = frames.enlarged(drawn) - drawn.size
+    asked, rows = captions(count), []
+    for axis in ("left", "top"):
+        places = []
+        for end in (frames.CUTS, far):
+            crop = (far // 2, end) if axis == "left" else (end, far // 2)
+            pictures = [one for some in _batches(asked) for one in tell(*some, crop=crop)]
+            places.append([_middle(reading, axis) for reading in world.read_all(pictures)])
+        pairs = [(a, b) for a, b in zip(*places, strict=True) if a is not None and b is not None]
+        moved = _mean(a - b for a, b in pairs) if pairs else float("nan")
+        rows.append(Cut(axis, (far - frames.CUTS) / drawn.size, moved, len(pairs)))
+    return rows
+
+
+def refinement(base: Tell, refined: Tell, drawn: Frames, count: int = 20) -> Refinement:
+    """How near fine structures come to those of fresh drawings of the same scenes.
+
+    Args:
+        base: Draws with the base model alone.
+        refined: Draws with as many steps, the last ones the refiner's.
+        drawn: How the training's pictures varied.
+        count: Pictures of each kind.
+    """
+    asked = captions(count)
+    truth = _spectrum([world.parse(text).render(drawn.size) for text in asked])
+    found = []
+    for tell in (base, refined):
+        pictures = [one for some in _batches(asked) for one in tell(*some)]
+        found.append(float(np.abs(np.log10(_spectrum(pictures) / truth)).mean()))
+    return Refinement(found[0], found[1], count)
+
+
+def draws(model: Any, refiner: Any = None, *, steps: int = 25, guidance_scale: float = 5.0) -> Tell:
+    """What draws with a model, and leaves the last steps to a refiner if there is one.
+
+    Args:
+        model: An SDXL.
+        refiner: Its refiner; it takes over where the noise is as low as it learnt.
+        steps: Of both together.
+        guidance_scale: For both.
+    """
+    plain = {"steps": steps, "guidance_scale": guidance_scale, "sampler": "ddim", "record": ()}
+
+    def tell(texts: Sequence[str], seeds: Sequence[int], **told: object) -> list[Image.Image]:
+        if refiner is None:
+            return model.generate(list(texts), seed=list(seeds), **plain, **told).images
+        handed = model.generate(
+            list(texts), seed=list(seeds), denoising_end=HANDOVER, **plain, **told
+        )
+        return refiner.image_to_image(
+            handed, list(texts), seed=list(seeds), denoising_start=HANDOVER, **plain
+        ).images
+
+    return tell
+
+
+HANDOVER = 0.8
+"""The share of the run that the base model does; the refiner has learnt the last fifth."""
+
+
+def measured(
+    model: Any, refiner: Any = None, *, count: int = 20, **settings: float
+) -> dict[str, Any]:
+    """All that applies to a model, as plain values for a file; nothing for SD 1.x and 2.x.
+
+    Args:
+        model: The model.
+        refiner: Its refiner, if that is what is being measured.
+        count: Pictures for each question.
+        **settings: For `draws`.
+    """
+    if model.family.name != "sdxl":
+        return {}
+    drawn = dataclasses.replace(RECIPES["pocket-sdxl"].frames, size=model.size[0])
+    tell = draws(model, **settings)
+    if refiner is not None:
+        both = draws(model, refiner, **settings)
+        return {"refinement": asdict(refinement(tell, both, drawn, count))}
+    return {
+        "details": [asdict(row) for row in details(tell, drawn, count)],
+        "cuts": [asdict(row) for row in cuts(tell, drawn, count)],
+    }
+
+
+def markdown(found: dict[str, Any]) -> str:
+    """What `measured` found, for a model card."""
+    lines = []
+    if "details" in found:
+        lines += [
+            "Detail is the strength of what repeats within 8 pixels, in grey levels of 255.",
+            "",
+            "| told of an original side of | detail | of drawings of that side, enlarged |",
+            "|---|---|---|",
+        ]
+        lines += [
+            f"| {row['side']} | {row['model']:.2f} | {row['frames']:.2f} |"
+            for row in found["details"]
+        ]
+        lines.append("")
+    for row in found.get("cuts", ()):
+        lines.append(
+            f"- The cut's {row['axis']} moved by {row['asked']:.2f} of the side: things moved by "
+            f"{row['moved']:.2f} the other way ({row['pairs']} pairs of pictures)."
+        )
+    if "refinement" in found:
+        row = found["refinement"]
+        lines.append(
+            "Fine structure against that of fresh drawings of the same scenes (mean distance of "
+            f"the spectra beyond 8 pixels, in powers of ten, {row['count']} pictures): "
+            f"{row['base']:.2f} with the base model alone, {row['refined']:.2f} with the refiner "
+            "for the last fifth of as many steps."
+        )
+    return "\n".join(lines).strip() + "\n"
+
+
+def _enlarged(text: str, side: int, size: int) -> Image.Image:
+    """What a caption says, drawn small."""
+    return world.parse(text).render(side).resize((size, size), Image.Resampling.BICUBIC)
+
+
+def _batches(asked: Sequence[str]) -> list[tuple[list[str], list[int]]]:
+    seeds = list(range(len(asked)))
+    return [
+        (list(asked[i : i + AT_ONCE]), seeds[i : i + AT_ONCE])
+        for i in range(0, len(asked), AT_ONCE)
+    ]
+
+
+def _middle(reading: world.Reading, axis: str) -> float | None:
+    """Where the only thing of a picture is, from 0 to 1; None if there are more, or none."""
+    if len(reading.things) != 1:
+        return None
+    (thing,) = reading.things
+    return thing.x if axis == "left" else thing.y
+
+
+def _spectrum(pictures: Sequence[Image.Image]) -> np.ndarray:
+    """Mean power of waves shorter than 8 pixels, in eight rings from long to short."""
+    side = pictures[0].width
+    window = np.outer(np.hanning(side), np.hanning(side))
+    power = np.zeros((side, side))
+    for picture in pictures:
+        grey = np.asarray(picture.convert("L"), dtype=np.float64)
+        power += np.abs(np.fft.fft2((grey - grey.mean()) * window)) ** 2
+    waves = np.fft.fftfreq(side)
+    radius = np.hypot(waves[:, None], waves[None])
+    edges = np.linspace(1 / 8, 1 / 2, 9)
+    rings = [power[(radius >= a) & (radius < b)].mean() for a, b in pairwise(edges)]
+    return np.array(rings) / len(pictures) + 1e-9
+
+
+def _mean(values: Any) -> float:
+    return float(np.mean(list(values)))
