@@ -117,4 +117,4 @@ def test_a_spectrum_sees_fine_structure_only():
         conditioning._spectrum([Image.fromarray(values.astype(np.uint8))])
         for values in (fine, smooth)
     )
-    assert first[-1] > 1e3 * second[-1]
+    assert first.max() > 1e3 * second.max()
