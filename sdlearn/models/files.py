@@ -41,11 +41,23 @@ def _damaged(path: Path, error: Exception) -> str:
             f"{path} is only a pointer of Git LFS: the weights themselves were not fetched. In "
             "that checkout: git lfs pull"
         )
+    if beginning.startswith(b"../"):
+        return _unlinked(path)
     if beginning.startswith((b"PK", b"\x80")):
         return f"{path} is a pickle with another ending. {_WHY} {_convert(path)}"
     return (
         f"{path} is cut short, or no safetensors file ({error}). It has "
         f"{path.stat().st_size:,} bytes: compare with where it came from, and fetch it again."
+    )
+
+
+def _unlinked(path: Path) -> str:
+    """What to do where git could write no symbolic link, and wrote down where it leads."""
+    return (
+        f"{path} should be a link to a part that another model has, and is a file that names it: "
+        "this checkout was made without symbolic links. In that checkout: git config "
+        "core.symlinks true, delete the file, git checkout -- . (Windows allows links in "
+        "developer mode.) An installed package has no links, and needs none."
     )
 
 
@@ -58,6 +70,8 @@ def weights_file(folder: Path, dtype: torch.dtype) -> Path:
         folder: Of one part, such as the U-Net.
         dtype: In what it will compute.
     """
+    if folder.is_file():
+        raise ValueError(_unlinked(folder))
     for half in (False, True) if dtype == torch.float32 else (True, False):
         for stem in STEMS:
             name = f"{stem}.fp16.safetensors" if half else f"{stem}.safetensors"

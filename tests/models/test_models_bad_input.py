@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -209,6 +210,16 @@ def test_a_pointer_of_git_lfs(copy):
     folder = copy()
     (folder / UNET).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
     refused(ValueError, "git lfs pull", folder)
+
+
+def test_a_checkout_without_symbolic_links(copy):
+    folder = copy()
+    (folder / UNET).write_text("../../other/unet/diffusion_pytorch_model.safetensors")
+    refused(ValueError, "git config core.symlinks true", folder)
+    whole = copy()
+    shutil.rmtree(whole / "vae")
+    (whole / "vae").write_text("../other/vae")
+    refused(ValueError, "git config core.symlinks true", whole)
 
 
 def test_weights_with_a_gap_are_not_filled_with_noise(copy):
