@@ -30,6 +30,7 @@ SCORES = {
     "psnr_worst_twentieth": "of the worst twentieth of them: {:.1f} dB",
     "among_100": "a held-out picture finds its caption among 100: {:.1%}",
     "hard": "and among its own with colours or relation swapped: {:.1%}",
+    "reads": "a caption finds another wording of itself, and not those swapped ones: {:.1%}",
 }
 
 ABOUT = """# {name}

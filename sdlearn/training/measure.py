@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import CLIPModel, CLIPTokenizer
 
 from sdlearn import world
-from sdlearn.training.clip import Meeting, changed
+from sdlearn.training.clip import Meeting, Reading, changed
 
 COUNT = 1000
 AMONG = 100
@@ -51,6 +51,25 @@ def retrieval(clip: CLIPModel, tokenizer: CLIPTokenizer, size: int) -> dict[str,
                 logits = _logits(clip, tokenizer, _pictures([scene], size), captions)
                 hard.append(int(logits.argmax()) == 0)
     return {"among_100": _share(found), "hard": _share(hard)}
+
+
+@torch.no_grad()
+def reading(clip: CLIPModel, tokenizer: CLIPTokenizer) -> dict[str, float]:
+    """How often a caption of a held-out scene finds the same said otherwise, without a picture.
+
+    Returns:
+        ``reads``: among that, the caption with the colours swapped, and the one with the relation
+        turned round, both worded as itself. So what is alike is what is meant, not what is said.
+    """
+    right = []
+    for number, scene in enumerate(_scenes(0, COUNT)):
+        if len(scene.subjects) == 2 and len({s.colour for s in scene.subjects}) == 2:
+            false = [changed(scene, how, 0).caption(number) for how in ("swap colours", "relation")]
+            captions = [scene.caption(number), scene.caption(number + 1), *false]
+            tokens = tokenizer(captions, padding=True, truncation=True, return_tensors="pt")
+            read, _ = Reading(clip)(tokens.input_ids.to(clip.logit_scale.device))
+            right.append(int((read[1:] @ read[0]).argmax()) == 0)
+    return {"reads": _share(right)}
 
 
 def _scenes(begin: int, end: int) -> list[world.Scene]:

@@ -106,6 +106,7 @@ class Workshop:
             facts["earlier"] = kept["earlier"]
         if isinstance(made, CLIPStage):
             facts |= measure.retrieval(made.clip, made.tokenizer, self.recipe.size)
+            facts |= measure.reading(made.clip, made.tokenizer)
             if isinstance(made, TextStage):
                 return export.export_text(self.recipe, facts, made.clip, target, models)
             words = self.folder / "tokenizer"

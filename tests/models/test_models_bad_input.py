@@ -216,10 +216,9 @@ def test_a_checkout_without_symbolic_links(copy):
     folder = copy()
     (folder / UNET).write_text("../../other/unet/diffusion_pytorch_model.safetensors")
     refused(ValueError, "git config core.symlinks true", folder)
-    whole = copy()
-    shutil.rmtree(whole / "vae")
-    (whole / "vae").write_text("../other/vae")
-    refused(ValueError, "git config core.symlinks true", whole)
+    shutil.rmtree(folder / "vae")
+    (folder / "vae").write_text("../other/vae")
+    refused(ValueError, "git config core.symlinks true", folder)
 
 
 def test_weights_with_a_gap_are_not_filled_with_noise(copy):

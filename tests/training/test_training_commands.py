@@ -6,7 +6,7 @@ import pytest
 from tiny_recipe import tiny
 
 from sdlearn import _train, cli, views, world
-from sdlearn.training import checkpoints, log, run, sweeps
+from sdlearn.training import checkpoints, conditioning, log, run, sweeps
 from sdlearn.training.recipes import RECIPES
 
 
@@ -51,6 +51,8 @@ def test_eval_draws_its_sweeps(tmp_path, monkeypatch, capsys):
         return [world.parse(prompt).replace(seed=seed).render() for prompt, seed in pairs]
 
     monkeypatch.setattr(sweeps, "model_draws", lambda *_, **__: lambda **___: oracle)
+    monkeypatch.setattr(conditioning, "measured", lambda *_, **__: {})
+    monkeypatch.setattr(sweeps, "loaded", lambda folder: (None, None))
     monkeypatch.setattr(sweeps, "STEPS", (5, 10))
     monkeypatch.setattr(sweeps, "GUIDANCE", (1.0, 5.0))
     monkeypatch.setattr(sweeps, "VARIETY_PROMPTS", sweeps.VARIETY_PROMPTS[:1])
