@@ -1,4 +1,4 @@
-"""How the pocket family is trained: one recipe for each model, four stages, one loop.
+"""How the pocket family is trained: one recipe for each model, a few stages, one loop.
 
     sdlearn train pocket-sd15                                  # all that is still to do
     accelerate launch --multi_gpu -m sdlearn train pocket-sd15     # the same on several GPUs
@@ -8,7 +8,9 @@
 
 The stages follow the order in which Stable Diffusion's parts were made: a tokenizer, a pair of
 encoders that brings captions and pictures together (CLIP), an autoencoder (VAE), and, with those
-frozen, the U-Net. Read in this order: `recipes`, `pictures`, `loop`, then the stages (`tokenizer`,
-`clip`, `vae`, `unet`) and the `workshop` that hands one what the other made, `export`, and
-`pocketeval`.
+frozen, the U-Net. The later generations take what they share and train the rest: a reader of
+their own, a U-Net; SDXL's grows from small pictures to large ones. Read in this order: `recipes`,
+`pictures`, `loop`, then the stages (`tokenizer`, `clip`, `vae`, `unet` with `reading` and
+`frames`) and the `workshop` that hands one what the other made, `export`, `pocketeval`, and
+`conditioning`.
 """

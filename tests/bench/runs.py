@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 from diffusers.models.attention_processor import AttnProcessor2_0
 
 import sdlearn as sd
@@ -45,9 +45,11 @@ StableDiffusionPipeline.from_pretrained({folder!r}, safety_checker=None)
 
 
 def rows(pairs: int) -> Iterator[Row]:
-    """The pocket model; the full-size SD 1.5, with random weights; the beginning of a day."""
+    """The pocket models; the full-size SD 1.5, with random weights; the beginning of a day."""
     pocket = sd.load("pocket-sd15", device="cpu")
     yield from costs("pocket-sd15, 25 steps", pocket, 25, max(5, pairs // 2))
+    for name in ("pocket-sd21", "pocket-sdxl"):
+        yield from costs(f"{name}, 25 steps", sd.load(name, device="cpu"), 25, max(5, pairs // 4))
     yield from costs("SD 1.5, 2 steps", full_size(pocket), 2, 5, size=512)
     yield loading(max(5, pairs // 4))
     yield first_picture(max(5, pairs // 4))
@@ -56,14 +58,7 @@ def rows(pairs: int) -> Iterator[Row]:
 def costs(name: str, model: sd.models.Model, steps: int, pairs: int, **size: int) -> Iterator[Row]:
     """A row for each thing to record, and one for attention as it is usually got at."""
     side = size.get("size") or model.size[0]
-    pipe = StableDiffusionPipeline(
-        **{n: getattr(model.parts, n) for n in ("vae", "text_encoder", "tokenizer", "unet")},
-        scheduler=model.parts.scheduler,
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
-    pipe.set_progress_bar_config(disable=True)
+    pipe = pipeline(model)
 
     def plain() -> None:
         generator = torch.Generator().manual_seed(0)
@@ -81,6 +76,25 @@ def costs(name: str, model: sd.models.Model, steps: int, pairs: int, **size: int
         title = f"{name}: {what} ({kept / 2**20:.1f} MiB a step)"
         yield timed(title, ours(record), goal)
     yield timed(f"{name}: explicit softmax, all kept", lambda: explicitly(pipe, plain), None)
+
+
+def pipeline(model: sd.models.Model) -> Any:
+    """The diffusers pipeline of the same parts."""
+    parts = ["vae", "text_encoder", "tokenizer", "unet", "scheduler"]
+    if model.family.is_sdxl:
+        parts += ["text_encoder_2", "tokenizer_2"]
+        pipe = StableDiffusionXLPipeline(
+            **{part: getattr(model.parts, part) for part in parts}, add_watermarker=False
+        )
+    else:
+        pipe = StableDiffusionPipeline(
+            **{part: getattr(model.parts, part) for part in parts},
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
 
 
 def memory(ours: Callable[[], object], theirs: Callable[[], object]) -> str:
