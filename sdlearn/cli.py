@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("model", metavar="MODEL", help="a recipe's name, such as pocket-sd15")
     train.add_argument(
-        "--stage", nargs="+", metavar="STAGE", help="only these: tokenizer clip vae unet grow decoder"
+        "--stage", nargs="+", metavar="STAGE", help="only these: tokenizer clip vae unet ..."
     )
     train.add_argument("--folder", metavar="DIR", help="where checkpoints and pictures lie")
     train.add_argument("--stop-at", type=_positive, metavar="N", help="end each stage at step N")

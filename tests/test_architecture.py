@@ -23,7 +23,7 @@ ALLOWED = {
     "stages": {"equations", "trace", "_machine"},
     "models": {"stages", "_machine", "_resources"},
     "views": {"trace"},
-    "training": {"equations", "stages", "models", "world", "_resources"},
+    "training": {"equations", "trace", "stages", "models", "world", "_resources"},
     "lessons": {
         *("training", "views", "world"),
         *("models", "stages", "trace", "equations"),

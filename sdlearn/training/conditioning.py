@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from sdlearn import world
-from sdlearn.stages.detail import detail_of
+from sdlearn.trace.detail import detail_of
 from sdlearn.training import frames
 from sdlearn.training.recipes import RECIPES, Frames
 

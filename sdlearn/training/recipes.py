@@ -260,8 +260,8 @@ POCKET_SDXL = replace(
     },
     scheduler=POCKET_SD15.scheduler,
     plans={
-        "unet": Plan(steps=2_000, batch=64, rate=2e-3, warmup=100, decay=0.3, ema=0.999),
-        "grow": Plan(steps=900, batch=32, rate=1e-3, warmup=50, decay=0.5, ema=0.998),
+        "unet": Plan(steps=1_400, batch=64, rate=2e-3, warmup=100, decay=0.3, ema=0.999),
+        "grow": Plan(steps=500, batch=32, rate=1e-3, warmup=50, decay=0.5, ema=0.998),
     },
     pipeline="StableDiffusionXLPipeline",
     shared={
@@ -300,7 +300,7 @@ POCKET_SDXL_REFINER = replace(
         "projection_class_embeddings_input_dim": 128 + 5 * 32,
     },
     plans={
-        "unet": Plan(steps=800, batch=32, rate=2e-3, warmup=100, decay=0.5, ema=0.998),
+        "unet": Plan(steps=400, batch=32, rate=2e-3, warmup=100, decay=0.5, ema=0.998),
     },
     pipeline="StableDiffusionXLImg2ImgPipeline",
     shared=_SDXL_SHARED,

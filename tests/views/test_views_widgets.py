@@ -65,6 +65,13 @@ def test_maps_are_the_words_own(packed, trace):
     assert len(cut(data, cat["layers_at"])) == len(cat["layers"]) * cat["grid"][0] * cat["grid"][1]
 
 
+@pytest.mark.filterwarnings("ignore:.*too long|.*cut off|.*longer than")
+def test_words_that_were_cut_off_have_no_map(model):
+    long = model.generate(" ".join(["a red cat on the grass"] * 20) + " unread", steps=2)
+    words = [word["text"] for word in pack(long, Blob())["words"]]
+    assert "cat" in words and "unread" not in words
+
+
 def test_many_steps_are_thinned_out(model):
     long = model.generate("a cat", steps=40)
     header = pack(long, Blob(), frames=8)

@@ -9,7 +9,6 @@ const PARTS = {
   difference: "what the prompt changes",
   channels: "channels of xt",
 };
-const DIM = 0.3;
 const PACE = 140; // milliseconds a step, when played
 
 // One run: its numbers, and its panel.
@@ -75,7 +74,7 @@ class Side {
       context.drawImage(this.colours(part, step), 0, 0, width, height);
     }
     const shown = word && this.word(word);
-    if (shown && part !== "channels") this.light(context, width, height, this.map(shown, step, layer), shown.grid);
+    if (shown && part !== "channels") light(context, width, height, this.map(shown, step, layer), shown.grid);
   }
 
   drawChannels(context, width, height, step) {
@@ -114,18 +113,6 @@ class Side {
       }
       return Math.sqrt(sum);
     });
-  }
-
-  // Dark where nothing looks; as it is, under a film of colour, where most looks.
-  light(context, width, height, map, [rows, columns]) {
-    const low = Math.min(...map);
-    const range = Math.max(Math.max(...map) - low, 1);
-    const unit = (i) => (map[i] - low) / range;
-    const shade = small(columns, rows, (i) => [0, 0, 0, 255 * (1 - DIM) * (1 - unit(i))]);
-    const film = small(columns, rows, (i) => [...heat(unit(i)), 255 * 0.6 * unit(i) ** 0.7]);
-    context.imageSmoothingEnabled = true;
-    context.drawImage(shade, 0, 0, width, height);
-    context.drawImage(film, 0, 0, width, height);
   }
 
   // What stands under the pointer, as text.

@@ -99,3 +99,17 @@ async function decoded(bytes, type = "image/webp") {
   }
   return image;
 }
+
+const DIM = 0.3; // of a picture where a word doesn't look
+
+// Dark where nothing looks; as it is, under a film of colour, where most looks.
+function light(context, width, height, map, [rows, columns]) {
+  const low = Math.min(...map);
+  const range = Math.max(Math.max(...map) - low, 1);
+  const unit = (i) => (map[i] - low) / range;
+  const shade = small(columns, rows, (i) => [0, 0, 0, 255 * (1 - DIM) * (1 - unit(i))]);
+  const film = small(columns, rows, (i) => [...heat(unit(i)), 255 * 0.6 * unit(i) ** 0.7]);
+  context.imageSmoothingEnabled = true;
+  context.drawImage(shade, 0, 0, width, height);
+  context.drawImage(film, 0, 0, width, height);
+}

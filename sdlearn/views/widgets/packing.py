@@ -128,7 +128,8 @@ def _words(trace: Trace, shown: Sequence[int], blob: Blob) -> list[dict[str, Any
     if "attention" not in trace.recorded:
         return []
     attention, found = trace.attention, []
-    for word in dict.fromkeys(attention.words):
+    seen = [word.text for word in attention.words.items if word.positions]  # others were cut off
+    for word in dict.fromkeys(seen):
         maps = attention[word]
         steps = [maps.at(step=nearest(attention.steps, i)).mean().values for i in shown]
         layers = [maps.layer(layer.name).mean().values for layer in maps.layers]
