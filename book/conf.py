@@ -35,7 +35,7 @@ language = "en"
 
 extensions = [
     *("myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"),
-    *("docstrings", "evidence", "front", "launch", "tasks"),  # our own, in this folder
+    *("anatomies", "docstrings", "evidence", "front", "launch", "tasks"),  # our own, in this folder
 ]
 exclude_patterns = ["_build", "vendor", "static", "made", "templates"]
 nitpicky = True

@@ -25,6 +25,7 @@ _LAZY = {
     "Record": "sdlearn.trace:Record",
     "Trace": "sdlearn.trace:Trace",
     "anatomy": "sdlearn.models.anatomies:anatomy",
+    "can_run": "sdlearn.models.anatomies_machine:can_run",
     "compare": "sdlearn.models.anatomies:compare",
     "equations": "sdlearn.equations",
     "interventions": "sdlearn.stages.interventions",
@@ -40,6 +41,7 @@ if TYPE_CHECKING:  # never runs: it tells editors and type checkers the names th
     from sdlearn import equations, lessons, views, world
     from sdlearn.models import load, models, wrap
     from sdlearn.models.anatomies import anatomy, compare
+    from sdlearn.models.anatomies_machine import can_run
     from sdlearn.stages import interventions
     from sdlearn.trace import Record, Trace
 
@@ -48,6 +50,7 @@ __all__ = [
     "Trace",
     "__version__",
     "anatomy",
+    "can_run",
     "compare",
     "equations",
     "interventions",
@@ -74,7 +77,7 @@ def __getattr__(name: str) -> Any:
         value = getattr(value, attribute)
     if name in ("Trace", "load", "wrap"):
         _teach_to_draw()
-    if name in ("anatomy", "compare"):
+    if name in ("anatomy", "can_run", "compare"):
         _teach_anatomy_to_draw()
     globals()[name] = value
     return value

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sdlearn.models import clip
     from sdlearn.models.anatomies import anatomy, compare
+    from sdlearn.models.anatomies_machine import can_run
     from sdlearn.models.configs import published_configs
     from sdlearn.models.loading import load, parts, wrap
     from sdlearn.models.table import Row, Table, models
@@ -29,6 +30,7 @@ __all__ = [
     "Row",
     "Table",
     "anatomy",
+    "can_run",
     "clip",
     "compare",
     "load",
@@ -42,6 +44,7 @@ _HOME = {
     "Row": "table",
     "Table": "table",
     "anatomy": "anatomies",
+    "can_run": "anatomies_machine",
     "compare": "anatomies",
     "load": "loading",
     "models": "table",

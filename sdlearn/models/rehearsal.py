@@ -54,7 +54,7 @@ def rehearse(part: str, config: Mapping[str, Any], call: Call, *, batch: int = 1
         part: "unet", "vae", "text_encoder" or "text_encoder_2".
         config: What diffusers or transformers keeps as its config.
         call: Runs it.
-        batch: How many pictures at once the working memory is told for.
+        batch: How many pictures at once the working memory is told for; the work is that of one.
     """
     kind = class_of(NETWORKS[part])
     with FakeTensorMode(), torch.no_grad():
@@ -62,15 +62,13 @@ def rehearse(part: str, config: Mapping[str, Any], call: Call, *, batch: int = 1
             network = kind.from_config(dict(config)).eval()
         else:
             network = kind(class_of("CLIPTextConfig").from_dict(dict(config))).eval()
-        with counting() as counter:
-            call(network, 1)
-        with _Living(network) as living:
+        with counting() as counter, _Living(network) as living:
             call(network, batch)
     whole = type(network).__name__
-    flops = {"": counter.get_total_flops()}
+    flops = {"": counter.get_total_flops() // batch}
     for path, kinds in counter.get_flop_counts().items():
         if path.startswith(whole + "."):
-            flops[path[len(whole) + 1 :]] = sum(kinds.values())
+            flops[path[len(whole) + 1 :]] = sum(kinds.values()) // batch
     return Rehearsed(network, flops, living.peak)
 
 

@@ -1,0 +1,166 @@
+"""Can a machine run it? One rule, said in words, and held against a real run."""
+
+import html
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from diffusers.models.unets.unet_2d_blocks import CrossAttnDownBlock2D
+
+import sdlearn as sd
+from sdlearn.models import anatomies_machine as machine
+from sdlearn.models.anatomies import Part
+from sdlearn.models.anatomies_memory import GIB, MARGIN, RULE, Fit
+from sdlearn.models.catalogue import PUBLISHED
+from sdlearn.models.rehearsal import counting
+
+RUN = """
+import json, resource, sys
+import sdlearn as sd
+if {load}:
+    sd.load("pocket-sd15", device="cpu").generate("a cat", steps=2, seed=0, record=())
+else:
+    import diffusers, torch, transformers
+    from sdlearn.models.loading import load
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps(peak * (1 if sys.platform == "darwin" else 1024)))
+"""
+
+
+def peak(load):
+    """The most memory that a fresh Python ever took, in bytes."""
+    pytest.importorskip("resource")
+    line = [sys.executable, "-c", RUN.format(load=load)]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_the_rule_holds_for_a_real_run():
+    alone, running = peak(load=False), peak(load=True)
+    needed = sd.anatomy("pocket-sd15").memory("float32")
+    assert alone < MARGIN  # what the libraries take before there is a model
+    assert running <= needed.needed
+    assert needed.needed < 3 * running  # and it doesn't promise too little by far
+
+
+def test_what_is_needed_is_weights_work_and_margin():
+    one = sd.anatomy("sdxl")
+    full, half = one.fits(memory=12 * GIB)
+    assert full.weights == 2 * half.weights == 4 * one.parameters
+    assert full.working == max(part.working for part in one.parts)
+    assert full.needed == full.weights + full.working + full.margin
+    assert (full.ok, half.ok) == (False, True)
+    assert one.memory().ok is None and one.memory() == Fit.of(one.parts, "float32", None)
+    assert all(fit.memory for fit in one.fits())
+    exactly = one.fits(memory=full.needed)[0], one.fits(memory=full.needed - 1)[0]
+    assert [fit.ok for fit in exactly] == [True, False]
+
+
+def test_a_part_that_works_in_full_precision_needs_the_room_for_it():
+    plain = [Part("vae", "", 1000, 0, 80_000), Part("unet", "", 5000, 0, 60_000)]
+    upcast = [Part("vae", "", 1000, 0, 80_000, in_full=True), plain[1]]
+    assert Fit.of(plain, "float16", None).working == 40_000
+    assert Fit.of(upcast, "float16", None).working == 80_000 + 2 * 1000  # its weights, too
+    assert Fit.of(upcast, "bfloat16", None).working == 40_000  # its range is that of float32
+    assert Fit.of(upcast, "float32", None) == Fit.of(plain, "float32", None)
+    vaes = [sd.anatomy(name).parts[-1] for name in ("sd15", "sdxl")]
+    assert [vae.in_full for vae in vaes] == [False, True]
+
+
+def test_all_models_by_name_are_asked_about(monkeypatch):
+    monkeypatch.setattr(machine, "anatomy", lambda name: name)
+    names = sd.can_run(memory=8e9).models
+    assert set(PUBLISHED) | {"pocket-sd15"} <= set(names)
+
+
+def test_verdicts_follow_the_rule_for_another_machine():
+    table = sd.can_run("pocket-sd15", "sd15", "sdxl", memory=4 * GIB)
+    assert [str(verdict) for verdict in table] == ["yes", "in half", "no"]
+    assert len(table) == 3 and table["sd15"].half.ok and not table["sd15"].full.ok
+    assert all(verdict.seconds is None for verdict in table)
+    for verdict in table:
+        assert verdict.ok == (verdict.half.needed <= 4 * GIB)
+        assert f"{verdict.half.needed / GIB:.1f} GiB" in str(table)
+    assert RULE in str(table) and RULE in table.rule and html.escape(RULE) in table._repr_html_()
+    with pytest.raises(KeyError, match="there are pocket-sd15, sd15, sdxl"):
+        table["sd21"]
+
+
+def test_this_machine_is_measured(monkeypatch):
+    monkeypatch.setattr(machine, "free_memory", lambda: 64 * GIB)
+    table = sd.can_run("pocket-sd15", "sd15")
+    first = next(iter(table))
+    assert first.place.name == "RAM" and 1e8 < first.place.speed < 1e15
+    assert first.seconds == first.model.flops_per_step / first.place.speed
+    assert "estimates" in table.rule and "a step on the CPU, about" in str(table)
+    assert first.seconds < table["sd15"].seconds
+    unmeasured = sd.can_run("pocket-sd15", seconds=False)
+    assert "estimates" not in unmeasured.rule and "about" not in str(unmeasured)
+
+
+def test_the_estimate_is_near_a_real_step():
+    block = CrossAttnDownBlock2D(320, 640, 1280, num_layers=1, cross_attention_dim=768)
+    picture, told, words = (
+        torch.randn(2, 320, 32, 32),
+        torch.randn(2, 1280),
+        torch.randn(2, 77, 768),
+    )
+    with torch.no_grad():
+        with counting() as counter:
+            block(picture, told, words)
+        took = []
+        for _ in range(5):
+            begin = time.perf_counter()
+            block(picture, told, words)
+            took.append(time.perf_counter() - begin)
+    estimated = counter.get_total_flops() / machine._speed()
+    assert min(took) / 5 < estimated < 5 * min(took)  # a busy machine is no clock
+
+
+def test_a_machine_that_does_not_say_is_not_guessed_at(monkeypatch):
+    monkeypatch.setattr(machine, "free_memory", lambda: None)
+    table = sd.can_run("pocket-sd15", seconds=False)
+    assert table["pocket-sd15"].ok is None and str(table["pocket-sd15"]) == "?"
+    assert "doesn't say" in table._repr_html_().replace("&#x27;", "'")
+
+
+def test_a_gpu_is_a_place_of_its_own(monkeypatch):
+    monkeypatch.setattr(machine._machine, "accelerator", lambda: "cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (6 * GIB, 8 * GIB))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "<b>Fast</b>")
+    monkeypatch.setattr(
+        machine, "_speed", lambda device, dtype: {"cpu": 1e11, "cuda": 1e13}[device]
+    )
+    monkeypatch.setattr(machine, "free_memory", lambda: 16 * GIB)
+    table = sd.can_run("sd15", "sd21", "sdxl")
+    found = [(verdict.place.computes, str(verdict)) for verdict in table]
+    assert found == [
+        *[("CPU", "yes"), ("GPU", "yes")],
+        *[("CPU", "yes"), ("GPU", "in half")],
+        *[("CPU", "in half"), ("GPU", "no")],
+    ]
+    seconds = [verdict.seconds for verdict in table]
+    assert seconds[0] == 100 * seconds[1]
+    assert seconds[4] is None and seconds[5] is None  # full doesn't fit there, nothing does here
+    shown = table._repr_html_()
+    assert "&lt;b&gt;Fast" in shown and "<b>" not in shown
+
+
+@pytest.mark.parametrize(
+    "call, error, told",
+    [
+        (lambda: sd.can_run(8e9), TypeError, r"can_run\(memory=8000000000.0\)"),
+        (lambda: sd.can_run("sd16"), ValueError, "Did you mean"),
+        (lambda: sd.can_run(["sd15", "sdxl"]), TypeError, "got list"),
+        (lambda: sd.can_run("sd15", memory=0), ValueError, "positive number of bytes"),
+        (lambda: sd.can_run("sd15", memory="8 GB"), ValueError, "Eight gigabytes are 8e9"),
+        (lambda: sd.can_run("no/such/folder"), FileNotFoundError, "no such file or folder"),
+    ],
+)
+def test_wrong_calls_are_told_what_is_wrong(call, error, told):
+    with pytest.raises(error, match=told):
+        call()
