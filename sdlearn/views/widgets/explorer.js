@@ -259,22 +259,7 @@ async function render({ model, el }) {
   }
   layer.onchange = () => change({ layer: layer.value });
 
-  let timer = null;
-  const play = element("button", { type: "button", textContent: "▶ Play" });
-  const stop = () => {
-    clearInterval(timer);
-    timer = null;
-    play.textContent = "▶ Play";
-  };
-  play.onclick = () => {
-    if (timer !== null) return stop();
-    if (state.place >= count - 1) change({ place: 0 });
-    play.textContent = "❚❚ Pause";
-    timer = setInterval(() => {
-      if (state.place >= count - 1) return stop();
-      change({ place: state.place + 1 });
-    }, PACE);
-  };
+  const [play, stop] = player(PACE, () => state.place, count - 1, (place) => change({ place }));
 
   const refresh = () => {
     slider.value = state.place;

@@ -189,22 +189,7 @@ async function render({ model, el }) {
   select.onchange = () => change({ prompt: Number(select.value) });
   const words = element("div", { className: "sd-words", role: "group", "aria-label": "Words of the prompt" });
 
-  let timer = null;
-  const play = element("button", { type: "button", textContent: "▶ Play" });
-  const stop = () => {
-    clearInterval(timer);
-    timer = null;
-    play.textContent = "▶ Play";
-  };
-  play.onclick = () => {
-    if (timer !== null) return stop();
-    if (state.place >= levels.length) change({ place: 0 });
-    play.textContent = "❚❚ Pause";
-    timer = setInterval(() => {
-      change({ place: state.place + 1 });
-      if (state.place >= levels.length) stop();
-    }, PACE);
-  };
+  const [play, stop] = player(PACE, () => state.place, levels.length, (place) => change({ place }));
 
   // Buttons stay the same while the prompt does: one that is focused keeps its focus.
   let spelled = null;

@@ -113,3 +113,24 @@ function light(context, width, height, map, [rows, columns]) {
   context.drawImage(shade, 0, 0, width, height);
   context.drawImage(film, 0, 0, width, height);
 }
+
+// A button that plays from place to place until the last, and what stops it. At the last it begins anew.
+function player(pace, at, last, go) {
+  let timer = null;
+  const button = element("button", { type: "button", textContent: "▶ Play" });
+  const stop = () => {
+    clearInterval(timer);
+    timer = null;
+    button.textContent = "▶ Play";
+  };
+  button.onclick = () => {
+    if (timer !== null) return stop();
+    if (at() >= last) go(0);
+    button.textContent = "❚❚ Pause";
+    timer = setInterval(() => {
+      if (at() < last) go(at() + 1);
+      if (at() >= last) stop();
+    }, pace);
+  };
+  return [button, stop];
+}
