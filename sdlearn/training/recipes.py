@@ -261,7 +261,7 @@ POCKET_SDXL = replace(
     scheduler=POCKET_SD15.scheduler,
     plans={
         "unet": Plan(steps=1_400, batch=64, rate=2e-3, warmup=100, decay=0.3, ema=0.999),
-        "grow": Plan(steps=500, batch=32, rate=1e-3, warmup=50, decay=0.5, ema=0.998),
+        "grow": Plan(steps=900, batch=32, rate=1e-3, warmup=50, decay=0.5, ema=0.998),
     },
     pipeline="StableDiffusionXLPipeline",
     shared={

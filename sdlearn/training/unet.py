@@ -286,8 +286,9 @@ def scheduler(recipe: Recipe) -> SchedulerMixin:
     wrong with them: a network as small as ours burns there at the usual guidance. SD 2.1 comes
     with DDIM, and SDXL with Euler; so do ours.
     """
-    if recipe.is_sdxl:
-        settings = {"timestep_spacing": "leading", "steps_offset": 1}
-        return EulerDiscreteScheduler.from_config({**recipe.scheduler, **settings})
+    # Of these Euler needs one; the others are for the samplers that people make from its settings.
     settings = {"clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1}
+    if recipe.is_sdxl:
+        settings["timestep_spacing"] = "leading"
+        return EulerDiscreteScheduler.from_config({**recipe.scheduler, **settings})
     return DDIMScheduler.from_config({**recipe.scheduler, **settings})

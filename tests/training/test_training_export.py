@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from tiny_recipe import tiny
 
 from sdlearn.training import checkpoints, export, loop, measure
-from sdlearn.training.recipes import POCKET_SD15
+from sdlearn.training.recipes import RECIPES
 from sdlearn.training.unet import scheduler
 from sdlearn.training.workshop import Workshop
 
@@ -213,9 +213,11 @@ def test_a_perfect_part_is_measured_as_perfect(monkeypatch):
     assert measure.retrieval(None, None, 64) == {"among_100": 0.0, "hard": 0.0}
 
 
-def test_samplers_made_from_the_exported_scheduler_do_not_clip_latents(tmp_path):
-    scheduler(POCKET_SD15).save_pretrained(tmp_path)
-    kept = DDIMScheduler.from_pretrained(tmp_path)
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=list(RECIPES))
+def test_samplers_made_from_the_exported_scheduler_do_not_clip_latents(recipe, tmp_path):
+    own = scheduler(recipe)
+    own.save_pretrained(tmp_path)
+    kept = type(own).from_pretrained(tmp_path)
     assert PNDMScheduler.from_config(kept.config).config.steps_offset == 1
     ddim = DDIMScheduler.from_config(kept.config)
     assert ddim.config.clip_sample is False
