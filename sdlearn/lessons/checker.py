@@ -22,7 +22,7 @@ from sdlearn.lessons.verdicts import Verdict
 from sdlearn.lessons.words import Words
 
 Value = list[Tensor] | Words
-LESSONS = tuple(import_module(f"sdlearn.lessons.lesson{number:02}") for number in range(1, 11))
+LESSONS = tuple(import_module(f"sdlearn.lessons.lesson{number:02}") for number in range(1, 13))
 """The modules of the course, in order; each has its `EXERCISES`."""
 
 
