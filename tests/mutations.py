@@ -143,6 +143,13 @@ MUTATIONS = (
         "known = known",
         "10",
     ),
+    Mutation(
+        "the crop is told before the original size",
+        "stages/conditioning.py",
+        "[[*self.original, *self.crop, *last]]",
+        "[[*self.crop, *self.original, *last]]",
+        "12",
+    ),
 )
 
 
