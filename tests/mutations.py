@@ -144,6 +144,13 @@ MUTATIONS = (
         "10",
     ),
     Mutation(
+        "the velocity has the wrong sign on its way to the picture",
+        "equations/predictions.py",
+        "return sqrt(alpha_bar) * xt - sqrt(1 - alpha_bar) * v",
+        "return sqrt(alpha_bar) * xt + sqrt(1 - alpha_bar) * v",
+        "11",
+    ),
+    Mutation(
         "the crop is told before the original size",
         "stages/conditioning.py",
         "[[*self.original, *self.crop, *last]]",
