@@ -12,6 +12,7 @@ from tests.built_book import ROOT, built, script  # noqa: F401  (the fixture htm
 
 book = script("anatomies")
 FOUR = ["sd15", "sd21", "sdxl", "sdxl-refiner"]
+POCKET = [f"pocket-{name}" for name in FOUR]
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def test_the_page_draws_each_model_once_and_says_what_it_shows(html):
     page = (html / "anatomy.html").read_text(encoding="utf-8")
     labels = re.findall(r'<svg role="img" aria-label="([^"]*)"', page)
     assert [label.split(":")[0] for label in labels] == [
-        f"The U-Net of {name}" for name in [*FOUR, "pocket-sd15"]
+        f"The U-Net of {name}" for name in [*FOUR, *POCKET]
     ]
     drawn = "".join(re.findall(r"<svg role.*?</svg>", page, re.DOTALL))
     ids = re.findall(r'\bid="([^"]*)"', drawn)

@@ -19,14 +19,20 @@ from sdlearn.models.rehearsal import counting
 
 RUN = """
 import json, resource, sys
+from pathlib import Path
 import sdlearn as sd
 if {load}:
     sd.load("pocket-sd15", device="cpu").generate("a cat", steps=2, seed=0, record=())
 else:
     import diffusers, torch, transformers
     from sdlearn.models.loading import load
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(json.dumps(peak * (1 if sys.platform == "darwin" else 1024)))
+status = Path("/proc/self/status")
+if status.exists():  # getrusage also counts what the process was that started this one
+    (line,) = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
+    peak = int(line.split()[1]) * 1024
+else:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps(peak))
 """
 
 

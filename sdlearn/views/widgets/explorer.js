@@ -259,7 +259,7 @@ async function render({ model, el }) {
   }
   layer.onchange = () => change({ layer: layer.value });
 
-  const [play, stop] = player(PACE, () => state.place, count - 1, (place) => change({ place }));
+  const [play, stop] = playing(PACE, () => state.place, count - 1, (place) => change({ place }));
 
   const refresh = () => {
     slider.value = state.place;

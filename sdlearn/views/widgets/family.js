@@ -189,7 +189,7 @@ async function render({ model, el }) {
   select.onchange = () => change({ prompt: Number(select.value) });
   const words = element("div", { className: "sd-words", role: "group", "aria-label": "Words of the prompt" });
 
-  const [play, stop] = player(PACE, () => state.place, levels.length, (place) => change({ place }));
+  const [play, stop] = playing(PACE, () => state.place, levels.length, (place) => change({ place }));
 
   // Buttons stay the same while the prompt does: one that is focused keeps its focus.
   let spelled = null;

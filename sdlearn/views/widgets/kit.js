@@ -115,7 +115,7 @@ function light(context, width, height, map, [rows, columns]) {
 }
 
 // A button that plays from place to place until the last, and what stops it. At the last it begins anew.
-function player(pace, at, last, go) {
+function playing(pace, at, last, go) {
   let timer = null;
   const button = element("button", { type: "button", textContent: "▶ Play" });
   const stop = () => {
