@@ -99,8 +99,7 @@ def details(tell: Tell, drawn: Frames, count: int = 20) -> list[Detail]:
     """
     asked, rows = captions(count), []
     for side in drawn.sides:
-        told = {"original_size": (side, side)}
-        pictures = [one for some in _batches(asked) for one in tell(*some, **told)]
+        pictures = _draw(tell, asked, original_size=(side, side))
         there = [_enlarged(text, side, drawn.size) for text in asked]
         rows.append(Detail(side, _mean(map(detail_of, pictures)), _mean(map(detail_of, there))))
     return rows
@@ -120,7 +119,7 @@ def cuts(tell: Tell, drawn: Frames, count: int = 20) -> list[Cut]:
         places = []
         for end in (frames.CUTS, far):
             crop = (far // 2, end) if axis == "left" else (end, far // 2)
-            pictures = [one for some in _batches(asked) for one in tell(*some, crop=crop)]
+            pictures = _draw(tell, asked, crop=crop)
             places.append([_middle(reading, axis) for reading in world.read_all(pictures)])
         pairs = [(a, b) for a, b in zip(*places, strict=True) if a is not None and b is not None]
         moved = _mean(a - b for a, b in pairs) if pairs else float("nan")
@@ -141,8 +140,7 @@ def refinement(base: Tell, refined: Tell, drawn: Frames, count: int = 20) -> Ref
     truth = _spectrum([world.parse(text).render(drawn.size) for text in asked])
     found = []
     for tell in (base, refined):
-        pictures = [one for some in _batches(asked) for one in tell(*some)]
-        found.append(float(np.abs(np.log10(_spectrum(pictures) / truth)).mean()))
+        found.append(float(np.abs(np.log10(_spectrum(_draw(tell, asked)) / truth)).mean()))
     return Refinement(found[0], found[1], count)
 
 
@@ -170,8 +168,8 @@ def draws(model: Any, refiner: Any = None, *, steps: int = 25, guidance_scale: f
     return tell
 
 
-HANDOVER = 0.8
-"""The share of the run that the base model does; the refiner has learnt the last fifth."""
+HANDOVER = 1 - RECIPES["pocket-sdxl-refiner"].noise
+"""The share of the run that the base model does; the refiner does what it has learnt."""
 
 
 def measured(
@@ -234,12 +232,13 @@ def _enlarged(text: str, side: int, size: int) -> Image.Image:
     return world.parse(text).render(side).resize((size, size), Image.Resampling.BICUBIC)
 
 
-def _batches(asked: Sequence[str]) -> list[tuple[list[str], list[int]]]:
-    seeds = list(range(len(asked)))
-    return [
-        (list(asked[i : i + AT_ONCE]), seeds[i : i + AT_ONCE])
-        for i in range(0, len(asked), AT_ONCE)
-    ]
+def _draw(tell: Tell, asked: Sequence[str], **told: object) -> list[Image.Image]:
+    """A picture of each caption, from the noise of its number; a few at once."""
+    pictures = []
+    for begin in range(0, len(asked), AT_ONCE):
+        some = list(asked[begin : begin + AT_ONCE])
+        pictures += tell(some, list(range(begin, begin + len(some))), **told)
+    return pictures
 
 
 def _middle(reading: world.Reading, axis: str) -> float | None:

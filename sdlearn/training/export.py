@@ -122,7 +122,7 @@ def export_text(
         (draft / "vision_model").mkdir()
         for name in ("config.json", "model.safetensors"):
             place = f"{recipe.sees}/vision_model/{name}"
-            _take(models, place, draft / "vision_model" / name, beside / "vision_model" / name)
+            _take(models, place, beside, f"vision_model/{name}", draft)
         meeting = {
             "text_projection": clip.text_projection.weight.half(),
             "logit_scale": clip.logit_scale.detach().reshape(1),
@@ -134,8 +134,7 @@ def export_text(
         shorter.config.architectures, shorter.config.dtype = ["CLIPTextModel"], "float32"
         shorter.config.save_pretrained(draft / "text_encoder")
         first = f"{recipe.clip_name}/text_encoder/{_shard(1)}"
-        link = ("text_encoder", "model.safetensors")
-        _take(target.parent, first, draft.joinpath(*link), target.joinpath(*link))
+        _take(target.parent, first, target, "text_encoder/model.safetensors", draft)
     _record(recipe, "clip", facts, target, models)
     return [target / "text_encoder", beside]
 
@@ -187,26 +186,27 @@ def _rescale(recipe: Recipe, scaling_factor: float, target: Path, models: Path) 
         _write_json(config, draft / "vae" / "config.json")
         name = "diffusion_pytorch_model.safetensors"
         place = f"{recipe.shared['vae']}/{name}"
-        _take(models, place, draft / "vae" / name, target / "vae" / name)
+        _take(models, place, target, f"vae/{name}", draft)
 
 
-def _take(models: Path, place: str, draft: Path, final: Path) -> None:
+def _take(models: Path, place: str, folder: Path, part: str, draft: Path) -> None:
     """Put another model's file or folder here: a link if both lie side by side, else a copy.
 
     Args:
         models: Where the other model lies.
         place: Of the file or folder, in `models`.
-        draft: Where it is put now.
-        final: Where it will lie.
+        folder: The model's folder that gets it.
+        part: Where in this folder it will lie.
+        draft: The folder in which it is put there now.
     """
-    draft.parent.mkdir(parents=True, exist_ok=True)
-    beside = final.parents[1 if final.suffix == "" else 2]
+    beside, target = folder.parent, draft / part
+    target.parent.mkdir(parents=True, exist_ok=True)
     if (beside / place).exists():
-        draft.symlink_to(os.path.relpath(beside / place, final.parent))
+        target.symlink_to(os.path.relpath(beside / place, (folder / part).parent))
     elif (models / place).is_dir():
-        shutil.copytree(models / place, draft)
+        shutil.copytree(models / place, target)
     elif (models / place).exists():
-        shutil.copy2(models / place, draft)
+        shutil.copy2(models / place, target)
     else:
         raise FileNotFoundError(
             f"{models / place} is missing: this model shares that part. Train and export "
@@ -339,7 +339,7 @@ def _record(
     models = models or target.parent
     for part, place in recipe.shared.items():
         if not (target / part).exists():
-            _take(models, place, target / part, target / part)
+            _take(models, place, target, part, target)
     parts = parts_of(recipe)
     if all((target / part).is_dir() for part in parts):
         index: dict[str, object] = {
