@@ -19,6 +19,7 @@ EVALUATION = Path("eval") / "pocketeval.json"
 
 STAGES = {
     "clip": "text and picture encoder (CLIP)",
+    "text": "text encoder, once more, for its words",
     "vae": "autoencoder",
     "decoder": "its decoder alone, once more",
     "unet": "U-Net",
@@ -26,11 +27,11 @@ STAGES = {
 }
 
 SCORES = {
-    "psnr": "PSNR of held-out pictures, encoded and decoded: {:.1f} dB",
-    "psnr_worst_twentieth": "of the worst twentieth of them: {:.1f} dB",
     "among_100": "a held-out picture finds its caption among 100: {:.1%}",
     "hard": "and among its own with colours or relation swapped: {:.1%}",
     "reads": "a caption finds another wording of itself, and not those swapped ones: {:.1%}",
+    "psnr": "PSNR of held-out pictures, encoded and decoded: {:.1f} dB",
+    "psnr_worst_twentieth": "of the worst twentieth of them: {:.1f} dB",
 }
 
 ABOUT = """# {name}
@@ -162,7 +163,7 @@ def _training(record: dict[str, Any]) -> str:
         "| part | steps | samples seen | hours | on |",
         "|---|---|---|---|---|",
     ]
-    found = []
+    found: dict[str, list[float]] = {}
     for stage, title in STAGES.items():
         made = record["stages"].get(stage)
         if made is None:
@@ -177,8 +178,19 @@ def _training(record: dict[str, Any]) -> str:
                 f"| {said} | {one['step']:,}{part} | {one['samples']:,} | {hours} "
                 f"| {one.get('device', '')} |"
             )
-        found += [f"- {said.format(made[key])}" for key, said in SCORES.items() if key in made]
-    return "\n".join([*lines, "", *found]) + "\n"
+        for key in SCORES.keys() & made.keys():
+            found.setdefault(key, []).append(made[key])
+    return "\n".join([*lines, "", *_scores(found)]) + "\n"
+
+
+def _scores(found: dict[str, list[float]]) -> Iterator[str]:
+    """What each part is worth now, and what it was before a later stage taught it once more."""
+    for key, said in SCORES.items():
+        if key in found:
+            *before, now = found[key]
+            value = said[said.index("{") :]
+            was = f" (before its last stage: {value.format(before[-1])})" if before else ""
+            yield f"- {said.format(now)}{was}"
 
 
 def _runs(made: dict[str, Any]) -> Iterator[dict[str, Any]]:

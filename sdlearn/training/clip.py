@@ -65,7 +65,7 @@ class CLIPStage(Stage):
 
     def __init__(self, recipe: Recipe, pictures: Pictures, tokenizer: CLIPTokenizer) -> None:
         self.recipe, self.pictures, self.tokenizer = recipe, pictures, tokenizer
-        self.plan, self.seed = recipe.plans["clip"], recipe.seed
+        self.plan, self.seed = recipe.plans[self.name], recipe.seed
         self.clip = build_clip(recipe, tokenizer)
         self.model = Meeting(self.clip)
 
@@ -158,14 +158,58 @@ class TextStage(CLIPStage):
 
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Pictures and captions must find each other, and two wordings of one scene too."""
+        read, scale = model(batch["tokens"].transpose(0, 1).flatten(0, 1))
+        return self._found(read, scale, batch)
+
+    def _found(self, read: Tensor, scale: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of one vector for each caption; `read` holds the true, the other, the false."""
         tokens = batch["tokens"].transpose(0, 1).flatten(0, 1)
-        read, scale = model(tokens)
         said, otherwise, false = (_of_all(third) for third in read.chunk(3))
         texts = [_of_all(third) for third in tokens.chunk(3)]
         seen = _of_all(batch["seen"])
         by_sight, found = _meet(scale * seen, said, false, torch.cat([texts[0], texts[2]]))
         by_sense, same = _meet(scale * said, otherwise, false, torch.cat(texts[1:]))
         return (by_sight + by_sense) / 2, {"found": found, "same": same}
+
+
+class Words(Reading):
+    """Captions twice: by their last token, as CLIP is asked, and by all their words together."""
+
+    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Both, one after the other, shape [2, captions, width], and the logits' scale."""
+        read = self.clip.text_model(tokens)
+        ends = (tokens == self.clip.config.text_config.eos_token_id).cumsum(1) > 0
+        inner = (~ends).to(read.last_hidden_state)
+        inner[:, 0] = 0  # the start knows nothing of the caption
+        words = (read.last_hidden_state * inner[..., None]).sum(1) / inner.sum(1, keepdim=True)
+        both = self.clip.text_projection(torch.stack([read.pooler_output, words]))
+        scale = self.clip.logit_scale.clamp(max=MAX_LOG_SCALE).exp()
+        return F.normalize(both.float(), dim=-1), scale
+
+
+class WordsStage(TextStage):
+    """Teaches a CLIP's text half once more, so that its words are worth being read one by one.
+
+    CLIP is asked for its last token alone: what its last layer makes of the others is nobody's
+    business. SD 1.x hands just that to the U-Net. So here all the words together must find the
+    picture and the other wording too, as the last token must.
+    """
+
+    name = "text"
+
+    def __init__(
+        self, recipe: Recipe, pictures: Pictures, tokenizer: CLIPTokenizer, clip: CLIPModel
+    ) -> None:
+        super().__init__(recipe, pictures, tokenizer, clip)
+        self.clip.load_state_dict(clip.state_dict())
+        self.model = Words(self.clip)
+
+    def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """What the last token loses, and what the words lose, half and half."""
+        both, scale = model(batch["tokens"].transpose(0, 1).flatten(0, 1))
+        last, figures = self._found(both[0], scale, batch)
+        words, others = self._found(both[1], scale, batch)
+        return (last + words) / 2, figures | {f"{n}_by_words": f for n, f in others.items()}
 
 
 def _meet(scaled: Tensor, right: Tensor, false: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:

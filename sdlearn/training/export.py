@@ -70,6 +70,7 @@ def export_clip(
     tokenizer: Path,
     target: Path,
     models: Path | None = None,
+    stage: str = "clip",
 ) -> list[Path]:
     """Write tokenizer and text encoder into a model, and the rest of CLIP into its own folder."""
     beside = target.parent / recipe.clip_name
@@ -87,7 +88,7 @@ def export_clip(
             "logit_scale": clip.logit_scale.detach().reshape(1),
         }
         _save(meeting, draft / "vision_model" / "meeting.safetensors")
-    _record(recipe, "clip", facts, target, models)
+    _record(recipe, stage, facts, target, models)
     return [target / "tokenizer", target / "text_encoder", beside]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-STAGES = ("tokenizer", "clip", "vae", "unet", "grow", "decoder")
+STAGES = ("tokenizer", "clip", "text", "vae", "unet", "grow", "decoder")
 """In the order in which they are trained; a recipe has those that it doesn't share."""
 
 
@@ -191,6 +191,7 @@ POCKET_SD15 = Recipe(
     },
     plans={
         "clip": Plan(steps=1_600, batch=160, rate=1.5e-3, warmup=100, weight_decay=0.05, ema=0.998),
+        "text": Plan(steps=1_000, batch=96, rate=1e-3, warmup=50, decay=0.5, weight_decay=0.05),
         "vae": Plan(steps=5_000, batch=16, rate=3e-3, warmup=50, decay=0.5, ema=0.998),
         "decoder": Plan(steps=6_000, batch=16, rate=2e-3, warmup=50, decay=0.5, ema=0.998),
         "unet": Plan(steps=2_600, batch=64, rate=2e-3, warmup=100, decay=0.5, ema=0.999),

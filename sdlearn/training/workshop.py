@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import CLIPTokenizer
 
 from sdlearn.training import checkpoints, export, log, loop, measure
-from sdlearn.training.clip import CLIPStage, TextStage
+from sdlearn.training.clip import CLIPStage, TextStage, WordsStage
 from sdlearn.training.pictures import Pictures
 from sdlearn.training.prose import prose
 from sdlearn.training.reading import Reader
@@ -107,10 +107,10 @@ class Workshop:
         if isinstance(made, CLIPStage):
             facts |= measure.retrieval(made.clip, made.tokenizer, self.recipe.size)
             facts |= measure.reading(made.clip, made.tokenizer)
-            if isinstance(made, TextStage):
+            if self.recipe.sees is not None:
                 return export.export_text(self.recipe, facts, made.clip, target, models)
-            words = self.folder / "tokenizer"
-            return export.export_clip(self.recipe, facts, made.clip, words, target, models)
+            words = self._own_clip() / "tokenizer"
+            return export.export_clip(self.recipe, facts, made.clip, words, target, models, stage)
         if isinstance(made, VAEStage):
             # The decoder's stage leaves the latents what they are.
             latents = self.latents(made.vae) if stage == "vae" else self._painter()[1]
@@ -125,6 +125,8 @@ class Workshop:
         """A stage, ready to be trained."""
         if name == "clip":
             return self._clip()
+        if name == "text":
+            return self._text()
         if name == "vae":
             return VAEStage(self.recipe, self.pictures)
         if name == "decoder":
@@ -196,18 +198,38 @@ class Workshop:
         whose = self._shared("tokenizer").parent
         other, tokenizer = export.load_clip(whose, self.models / self.recipe.sees)
         stage = TextStage(self.recipe, self.pictures, tokenizer, other)
-        half = {n: t for n, t in other.state_dict().items() if n.startswith("vis")}
+        return self._looked(stage)
+
+    def _text(self) -> WordsStage:
+        """The text half of this recipe's own CLIP, as its first stage left it."""
+        folder = self._own_clip()
+        if folder == self.folder:
+            first = self._clip()
+            self._warn(first, loop.averaged(first.model, folder / first.name)[0])
+            clip, tokenizer = first.clip, first.tokenizer
+        else:
+            clip, tokenizer = export.load_clip(folder, self.models / self.recipe.clip_name)
+        return self._looked(WordsStage(self.recipe, self.pictures, tokenizer, clip))
+
+    def _looked(self, stage: TextStage) -> TextStage:
+        """Let its picture half look at every picture, once for each state of that half."""
+        half = {n: t for n, t in stage.clip.state_dict().items() if n.startswith("vis")}
         path = self.folder / f"seen-{_digest(half)}.safetensors"
         stage.seen = self._once(path, lambda: {"seen": stage.look(self.accelerator)})["seen"]
         return stage
+
+    def _own_clip(self) -> Path:
+        """Where this recipe's CLIP lies: trained here, or exported."""
+        return self._given("clip", "text_encoder") or self.folder
 
     def _reader(self) -> Reader:
         """What reads captions for the U-Net: trained here, exported, or another model's."""
         recipe = self.recipe
         parts = [part for part in export.parts_of(recipe) if part.startswith(("text", "token"))]
         own = [part for part in parts if part not in recipe.shared]
-        if own and self._given("clip", "text_encoder") is None:
-            stage = self._clip()
+        last = "text" if checkpoints.list_all(self.folder / "text") else "clip"
+        if own and self._given(last, "text_encoder") is None:
+            stage = self.stage(last)
             self._warn(stage, loop.averaged(stage.model, self.folder / stage.name)[0])
             text = stage.clip.text_model
             if recipe.sees is not None:  # it reads with all layers but the last
@@ -291,9 +313,9 @@ class Workshop:
         name = name or stage.name
         if step < self.recipe.plans[name].steps:
             self.accelerator.print(
-                f"{name} has done {step} of {self.recipe.plans[name].steps} steps. The U-Net "
-                "learns on what it is now: finish it first, or begin the U-Net anew when it is "
-                "finished.",
+                f"{name} has done {step} of {self.recipe.plans[name].steps} steps. What comes "
+                "after it learns on what it is now: finish it first, or begin that anew when it "
+                "is finished.",
                 flush=True,
             )
 

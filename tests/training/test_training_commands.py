@@ -27,7 +27,7 @@ def test_train_goes_on_exports_and_is_evaluated(copied, tmp_path, capsys):
     assert "unet: from the beginning, 5 of 8 steps to do" in said
     assert f"Checkpoints, logs, samples, curves: {folder}" in said
     assert checkpoints.load(folder / "unet")[0] == 5
-    for stage in ("clip", "vae", "unet"):
+    for stage in ("clip", "text", "vae", "unet"):
         assert (folder / stage / "curves.png").stat().st_size > 1000
 
     export = ["train", "tiny", "--folder", str(folder), "--export"]

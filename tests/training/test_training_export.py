@@ -23,7 +23,7 @@ from sdlearn.training.recipes import RECIPES
 from sdlearn.training.unet import scheduler
 from sdlearn.training.workshop import Workshop
 
-STAGES = ("clip", "vae", "unet", "decoder")
+STAGES = ("clip", "text", "vae", "unet", "decoder")
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,8 @@ def test_nothing_in_it_names_a_place_or_is_pickled(model):
     assert record["recipe"]["name"] == "tiny"
     assert record["stages"]["unet"].items() >= {"step": 8, "samples": 32, "device": "CPU"}.items()
     told = {"step", "samples", "hours", "device"}
-    assert set(record["stages"]["clip"]) == told | {"among_100", "hard", "reads"}
+    for stage in ("clip", "text"):
+        assert set(record["stages"][stage]) == told | {"among_100", "hard", "reads"}
     assert record["stages"]["vae"]["psnr"] >= record["stages"]["vae"]["psnr_worst_twentieth"]
     assert not [path for path in folder.parent.rglob(".*")]
 
@@ -102,8 +103,8 @@ def test_nothing_in_it_names_a_place_or_is_pickled(model):
 def test_the_two_halves_of_clip_meet_again(model):
     folder, workshop = model
     clip, tokenizer = export.load_clip(folder, folder.parent / "pocket-clip")
-    stage = workshop.stage("clip")
-    loop.averaged(stage.model, workshop.folder / "clip")
+    stage = workshop.stage("text")
+    loop.averaged(stage.model, workshop.folder / "text")
     tokens = tokenizer(["a red cat", "a blue house"], padding=True, return_tensors="pt").input_ids
     pictures = workshop.pictures.batch(torch.arange(2))
     with torch.no_grad():
@@ -238,7 +239,7 @@ def test_the_last_stage_betters_the_decoder_and_leaves_every_latent_alone(model,
     assert not torch.equal(*painted)
 
 
-@pytest.mark.parametrize("stage", ["clip", "vae", "unet", "decoder"])
+@pytest.mark.parametrize("stage", STAGES)
 def test_a_training_goes_on_from_the_exported_weights(
     model, stage, tmp_path, accelerator, monkeypatch
 ):
@@ -274,7 +275,7 @@ def _exported(workshop, stage, folder):
     """The weights of a stage as they lie in an exported folder, named as the stage names them."""
     if stage == "unet":
         parts = {"": "unet/diffusion_pytorch_model.safetensors"}
-    elif stage == "clip":
+    elif stage in ("clip", "text"):
         clip, _ = export.load_clip(folder, folder.parent / "pocket-clip")
         return {f"clip.{name}": tensor for name, tensor in clip.state_dict().items()}
     else:

@@ -47,7 +47,7 @@ def trained_family(trained, tmp_path_factory):
     shutil.copytree(trained, work / "tiny")
     first = Workshop(tiny(), work / "tiny", accelerator)
     first.pictures.draw()
-    for stage in ("clip", "vae", "unet"):
+    for stage in ("clip", "text", "vae", "unet"):
         first.export(stage, models / "tiny")
     shops = {}
     for name, recipe in family().items():

@@ -14,10 +14,10 @@ from transformers import AutoTokenizer, CLIPTokenizer
 
 from sdlearn import world
 from sdlearn._resources import data_dir
-from sdlearn.training import log, run
+from sdlearn.training import log, loop, run
 from sdlearn.training.ahead import ahead
 from sdlearn.training.average import Average
-from sdlearn.training.clip import falsified, without_ties
+from sdlearn.training.clip import Reading, falsified, without_ties
 from sdlearn.training.pictures import Pictures, order
 from sdlearn.training.prose import prose
 from sdlearn.training.recipes import POCKET_SD15, Plan
@@ -43,14 +43,14 @@ def test_the_recipe_has_the_anatomy_that_it_mirrors():
     assert unet["cross_attention_dim"] == POCKET_SD15.text["hidden_size"]
     assert POCKET_SD15.size == 8 * unet["sample_size"] == POCKET_SD15.vae["sample_size"]
     assert 2 ** (len(POCKET_SD15.vae["block_out_channels"]) - 1) == 8
-    assert set(POCKET_SD15.plans) == {"clip", "vae", "unet", "decoder"}
+    assert set(POCKET_SD15.plans) == {"clip", "text", "vae", "unet", "decoder"}
 
 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
         (("sd15",), "no recipe for 'sd15'. There is: pocket-sd15, pocket-sd21"),
-        (("pocket-sd15", ["unte"]), "no stage 'unte'. Stages: tokenizer, clip, vae, unet"),
+        (("pocket-sd15", ["unte"]), "no stage 'unte'. Stages: tokenizer, clip, text, vae, unet"),
     ],
 )
 def test_unknown_names_are_answered_with_the_known_ones(arguments, complaint):
@@ -367,6 +367,45 @@ def test_a_step_of_the_unet_is_what_the_papers_say(copied, accelerator):
     tokens = torch.cat([batch["tokens"] for batch in batches])
     empty = torch.tensor(stage.reader.tokenizer("", padding="max_length").input_ids)
     assert 0.3 < (tokens == empty).all(1).float().mean() < 0.7
+
+
+def test_the_words_are_read_beside_the_last_token(copied, accelerator):
+    workshop = Workshop(tiny(), copied("text"), accelerator())
+    workshop.pictures.draw()
+    first, stage = workshop.stage("clip"), workshop.stage("text")
+    loop.averaged(first.model, workshop.folder / "clip")
+    weights = stage.clip.state_dict()
+    assert all(torch.equal(t, weights[n]) for n, t in first.clip.state_dict().items())
+    assert not any(p.requires_grad for p in stage.clip.vision_model.parameters())
+
+    captions = ["a red cat", "a big blue house at night"]
+    tokens = stage.tokenizer(captions, padding=True, return_tensors="pt").input_ids
+    with torch.no_grad():
+        (last, words), scale = stage.model(tokens)
+        as_clip, same = Reading(stage.clip)(tokens)
+        state = stage.clip.text_model(tokens).last_hidden_state
+        alone = stage.tokenizer(captions[0]).input_ids
+        mean = stage.clip.text_projection(state[0, 1 : len(alone) - 1].mean(0))
+    torch.testing.assert_close(last, as_clip)
+    assert torch.equal(scale, same)
+    torch.testing.assert_close(words[0], mean / mean.norm())  # no start, no end, no padding
+
+
+def test_words_that_say_nothing_cost_as_much_as_a_last_token_that_does(copied, accelerator):
+    workshop = Workshop(tiny(), copied(), accelerator())
+    workshop.pictures.draw()
+    stage = workshop.stage("text")
+    batch = stage.batch(0, torch.Generator().manual_seed(0))
+    batch["seen"] = torch.eye(16)[:8]
+    own, wrong = torch.eye(16)[:8], torch.eye(16)[8:]
+    good, bad = torch.cat([own, own, wrong]), torch.cat([wrong, own, own])
+
+    def cost(last, words):
+        told = (torch.stack([last, words]), torch.tensor(10.0))
+        return float(stage.loss(lambda tokens: told, batch)[0])
+
+    assert cost(good, good) < cost(good, bad) < cost(bad, bad)
+    assert cost(good, bad) == pytest.approx(cost(bad, good))
 
 
 def test_a_stage_without_what_it_needs_says_what_to_train_first(copied, accelerator):
