@@ -55,6 +55,7 @@ def opened(browser):
             color_scheme=scheme,
             reduced_motion="reduce",
         )
+        page.set_default_timeout(120_000)  # a busy machine is no fault of the page's
 
         def route(asked):
             if asked.request.url.startswith(("file:", "data:", "blob:", origin)):

@@ -1,6 +1,15 @@
-// What is wider than its place scrolls by itself; here the keyboard can reach it, too.
+// What is wider than its place scrolls by itself; here the keyboard can reach it, too. And what a
+// cell prints on its way to an answer is folded away with the answer, for whoever hasn't decided.
 
 (() => {
+  for (const answer of document.querySelectorAll(".cell_output details.sd-guess")) {
+    const cell = answer.closest(".cell_output");
+    const own = [...cell.children].find((one) => one.contains(answer));
+    const before = [...cell.children].slice(0, [...cell.children].indexOf(own));
+    answer.querySelector("summary").after(...before);
+  }
+
+
   const wide = ".bd-article :is(table, pre, mjx-container, .sd-figure, .sd-trace, .cell_output div)";
 
   function reach() {

@@ -33,11 +33,12 @@ class Place:
     """A memory that a model can lie in, and what computes there.
 
     Attributes:
-        name: Such as "RAM" or "GPU".
+        name: Such as "RAM" or "GPU (its name)".
         free: Bytes that there are; None where the system doesn't say.
         computes: What computes with it, such as "CPU"; none: another machine than this.
         dtype: The precision in which a step's time is estimated.
         speed: Floating-point operations in a second, measured; None without a measurement.
+        note: What else there is to say of it.
     """
 
     name: str
@@ -45,6 +46,12 @@ class Place:
     computes: str = ""
     dtype: str = "float32"
     speed: float | None = None
+    note: str = ""
+
+    @property
+    def short(self) -> str:
+        """Its name without what is in brackets, for the head of a column."""
+        return self.name.partition(" (")[0]
 
     def __str__(self) -> str:
         if self.free is None:
@@ -123,16 +130,18 @@ class Verdicts:
         return " ".join([RULE, *self._notes()])
 
     def __str__(self) -> str:
-        return f"{text.plain(*self._table())}\n\n{self.rule}"
+        return f"{self._title()}\n\n{text.plain(*self._table())}\n\n{self.rule}"
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
         header, rows = self._table()
         numbers = [i for i, name in enumerate(header) if i and not name.startswith("fits")]
-        title = "; ".join(map(str, self.places))
-        shown = text.table(header, rows, title, numbers=numbers, tints=TINTS)
+        shown = text.table(header, rows, self._title(), numbers=numbers, tints=TINTS)
         return f"{shown}<p>{html.escape(self.rule)}</p>"
+
+    def _title(self) -> str:
+        return "; ".join(map(str, self.places))
 
     def _verdict(self, model: Anatomy, place: Place) -> Verdict:
         fits = (Fit.of(model.parts, dtype, place.free) for dtype in ("float32", "float16"))
@@ -141,7 +150,7 @@ class Verdicts:
     def _table(self) -> tuple[list[str], list[list[str]]]:
         timed = [place for place in self.places if place.speed]
         header = ["model", "picture", "needs, full", "needs, half"]
-        header += [f"fits into {place.name}?" for place in self.places]
+        header += [f"fits into {place.short}?" for place in self.places]
         header += [f"a step on the {place.computes}, about" for place in timed]
         rows = []
         for model in self.models:
@@ -155,7 +164,14 @@ class Verdicts:
 
     def _notes(self) -> Iterator[str]:
         yield "“in half”: only in half precision (float16), which is slow on most CPUs."
+        if any(place.computes == "GPU" for place in self.places):
+            yield (
+                "The 1 GiB was found on CPUs. On a GPU it stands for the scratch space of its "
+                "kernels, and was not measured."
+            )
         for place in self.places:
+            if place.note:
+                yield place.note
             if place.speed:
                 kind = "full" if place.dtype == "float32" else "half"
                 yield (
@@ -202,12 +218,45 @@ def places_here(seconds: bool = True) -> Iterator[Place]:
     Args:
         seconds: Whether to measure their speed.
     """
+    here = torch.cuda.is_available()
     fast = _speed("cpu", "float32") if seconds else None
-    yield Place("RAM", free_memory(), "CPU", "float32", fast)
-    if _machine.accelerator() == "cuda" and torch.cuda.is_available():
-        free, _ = torch.cuda.mem_get_info()
+    yield Place("RAM", free_memory(), "CPU", "float32", fast, "" if here else _unused())
+    if here:
+        yield _gpu(seconds)
+
+
+def _unused() -> str:
+    """What to say of a GPU that is no place of its own; nothing where there is no GPU."""
+    if torch.backends.mps.is_available():
+        return (
+            "Apple's GPU has no memory of its own: models are loaded on it, and lie in RAM. How "
+            "fast it is was not measured."
+        )
+    if _machine.accelerator() != "cuda":
+        return ""
+    if torch.version.cuda is None:
+        why = "this PyTorch is a build for the CPU. With a CUDA build it would be in this table."
+    else:
+        why = "PyTorch finds none that works. In a terminal, `nvidia-smi` says more."
+    return f"There is the driver of an NVIDIA GPU, but {why}"
+
+
+def _gpu(seconds: bool) -> Place:
+    """The GPU that models are loaded on. What it doesn't tell stays unknown, and is said.
+
+    Args:
+        seconds: Whether to measure its speed.
+    """
+    name, free, fast, note = "GPU", None, None, ""
+    try:
+        name = f"GPU ({torch.cuda.get_device_name()})"
+        ours = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()  # kept, and not in use
+        free = torch.cuda.mem_get_info()[0] + ours
         fast = _speed("cuda", "float16") if seconds else None
-        yield Place(f"GPU ({torch.cuda.get_device_name()})", free, "GPU", "float16", fast)
+    except RuntimeError as error:  # another program fills it, or this PyTorch is not made for it
+        told = str(error).strip().splitlines() or [type(error).__name__]
+        note = f"Asked for its {'memory' if free is None else 'speed'}, the GPU said: {told[0]}"
+    return Place(name, free, "GPU", "float16", fast, note)
 
 
 def _speed(device: str = "cpu", dtype: str = "float32") -> float:
@@ -245,6 +294,8 @@ def _speed(device: str = "cpu", dtype: str = "float32") -> float:
 def _seconds(number: float | None) -> str:
     if number is None:
         return "-"
+    if number < 0.1:  # many small calls, which take longer than their work
+        return "under 0.1 s"
     if number >= 120:
         return f"{number / 60:.0f} min"
     return f"{number:.2g} s" if number < 10 else f"{number:.0f} s"

@@ -96,6 +96,7 @@ def test_each_size_shows_its_picture_and_numbers(page):
         seen.add(shown.locator(".sd-curve .sd-ring").get_attribute("cx"))
     assert len(seen) == 3
     assert "No kernel runs behind this page" in shown.inner_text("main")
+    assert "Drag the yellow dot" in shown.inner_text("main")
 
 
 def test_the_corner_is_dragged_to_the_nearest_that_was_drawn(page):
@@ -207,11 +208,19 @@ def test_one_picture_alone_can_be_shown(page):
     assert "NaN" not in shown.locator("main").evaluate("one => one.outerHTML")
 
 
+def test_all_that_stays_the_same_is_said():
+    how = {"sampler": "ddim", "guidance_scale": 4.0, "negative_original_size": (8, 8)}
+    made = conditioning(Told(), PROMPT, sizes=[32], crops=[0], seed=3, **how)
+    expected = "told, 12 steps, seed 3, ddim, guidance 4, negative original size (8, 8)"
+    assert made.given == expected
+
+
 def test_prompts_with_html_in_them_are_text(page):
     shown = page("alone")
     assert shown.title() == "A page"
     assert shown.locator("main b, main script:not([type])").count() == 0
     assert HOSTILE in shown.inner_text(".sd-given")
+    assert "Drag the yellow dot" not in shown.inner_text("main")  # it has nowhere to go
 
 
 @pytest.mark.parametrize("name", ["cross", "alone"])
@@ -253,11 +262,15 @@ def answer(page, widget, index=-1):
 
 
 def test_any_place_can_be_asked_for(notebook, widget):
+    notebook.clock.install(time=0)
+    notebook.clock.pause_at(1000)  # however slow this machine: both moves come within the pause
     drag_size(notebook, 30)
     notebook.mouse.click(*place_of(notebook, 10, 31))
     assert told(notebook)[:2] == [30, 30] and notebook.inner_text("[role=status]") == "Drawing …"
     top, left = told(notebook)[2:4]
     assert abs(top - 10) <= 1 and abs(left - 31) <= 1
+    assert notebook.evaluate("sent.length") == 0  # the hand may not have let go yet
+    notebook.clock.run_for(300)
     assert asked(notebook) == [["draw", {"size": 30, "top": top, "left": left}]]  # the newest alone
     assert notebook.locator(".sd-waiting").count() == 1
     answer(notebook, widget)

@@ -141,6 +141,8 @@ def test_a_word_lights_up_where_there_is_a_map(page):
     ]
     assert "attention to “cat”" in labels[0]
     assert "no attention to “cat” was kept" in labels[3]
+    captions = shown.locator(".sd-model > figure:first-of-type figcaption").all_inner_texts()
+    assert ["was kept" in one for one in captions] == [False, True, False]  # eyes are told, too
     button.click()
     assert "attention" not in shown.locator(".sd-model [role=img]").first.get_attribute(
         "aria-label"
@@ -216,6 +218,8 @@ def test_on_a_phone_three_models_stand_side_by_side(page):
     shown = page(width=390)
     tops = [one.bounding_box()["y"] for one in shown.locator(".sd-model").all()]
     assert len(set(tops)) == 1
+    pair = [one.bounding_box() for one in shown.locator(".sd-pair").first.locator("canvas").all()]
+    assert pair[0]["width"] == pytest.approx(pair[1]["width"], abs=0.5)  # whatever stands above
 
 
 def test_everything_has_a_name(page):

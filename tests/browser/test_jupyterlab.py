@@ -1,4 +1,4 @@
-"""Three widgets in a real JupyterLab with a live kernel, opened as `sdlearn lab` opens it."""
+"""Five widgets in a real JupyterLab with a live kernel, opened as `sdlearn lab` opens it."""
 
 import hashlib
 import json
@@ -23,7 +23,19 @@ CELLS = {
     "trace": 'explorer = model.generate("a red cat on the grass", steps=4).explore()\nexplorer',
     "prompt": 'typed = widgets.prompt(model, "a red cat")\ntyped',
     "generation": 'drawer = model.explore("a red cat on the grass", steps=4)\ndrawer',
-    "read": "json.dumps([explorer.place, typed.text, drawer.settings, drawer.shown])",
+    "family": 'runs = {n: model.generate("a red cat", steps=n, seed=3) for n in (3, 5)}\n'
+    'runs = {f"{n} steps": run for n, run in runs.items()}\n'
+    "compared = widgets.family(runs, dict.fromkeys(runs, model.anatomy()))\ncompared",
+    "conditioning": 'large = sd.wrap(tiny.pipeline("sdxl"))\n'
+    'how = {"steps": 2, "guidance_scale": 20.0, "negative_original_size": (16, 16)}\n'
+    'told = widgets.conditioning(large, "a red cat", sizes=[16, 64], crops=[0, 32], **how)\ntold',
+    "read": "json.dumps([explorer.place, typed.text, drawer.settings, drawer.shown, "
+    "compared.place, compared.word, [told.size, told.top, told.left]])",
+    "measured": "from sdlearn.trace.detail import detail_of\n"
+    'as_told = {"original_size": (told.size, told.size), "crop": (told.top, told.left)}\n'
+    'image = large.generate("a red cat", seed=0, record=(), **as_told, **how).image\n'
+    'f"detail {detail_of(image):.1f} grey levels"',
+    "moved": "compared.place, told.size, told.left = 0, 64, 0",
     "long": 'drawer.draw(sampler="ddim", steps=900)',
     "other": '"six times seven is", 6 * 7',
     "left": "import threading\nfrom ipywidgets.widgets.widget import _instances\n"
@@ -31,6 +43,7 @@ CELLS = {
     'threads = [one.name == "sdlearn-draws" for one in threading.enumerate()]\n'
     'f"explorers {sum(explorers)}, threads {sum(threads)}"',
 }
+SHOWN = ("trace", "prompt", "generation", "family", "conditioning")
 PLACES = {name: place for place, name in enumerate(CELLS)}
 
 
@@ -73,9 +86,14 @@ class Lab:
         )
 
     def read(self):
-        """What Python sees: the explorer's step, the prompt, settings and picture of the drawer."""
-        text = self.run("read")
-        return json.loads(text[text.index("'") + 1 : text.rindex("'")])
+        """What Python sees: the explorer's step, the prompt, settings and picture of the drawer,
+        level and word of the models side by side, and what SDXL is told."""
+        return json.loads(self.told("read"))
+
+    def told(self, name):
+        """Run a cell that ends in a text, and return that text."""
+        text = self.run(name)
+        return text[text.index("'") + 1 : text.rindex("'")]
 
     def pixels(self, name):
         """A digest of the picture that a widget shows."""
@@ -169,7 +187,8 @@ def lab(browser, server):
     """The notebook, opened, with its model and its widgets."""
     host = server.split("/lab")[0]
     faults = []
-    page = browser.new_page(viewport={"width": 1280, "height": 3600})
+    page = browser.new_page(viewport={"width": 1280, "height": 6400})
+    page.set_default_timeout(PATIENCE)
 
     def route(asked):
         if asked.request.url.startswith((host, "data:", "blob:")):
@@ -193,9 +212,10 @@ def lab(browser, server):
         timeout=PATIENCE,
     )
     made = Lab(page, host, faults)
-    for name in ("model", "trace", "prompt", "generation"):
+    made.run("model")
+    for name in SHOWN:
         made.run(name)
-    for name in ("trace", "prompt", "generation"):
+    for name in SHOWN:
         made.cell(name).locator(".sd-explorer").wait_for(timeout=PATIENCE)
     yield made
     page.close()
@@ -230,7 +250,7 @@ def test_the_generation_explorer_draws_what_is_set(lab):
     guidance.fill("2.5")
     lab.until(lambda: "guidance 2.5" in cell.locator(".sd-facts").inner_text())
     assert lab.pixels("generation") != before
-    settings, shown = lab.read()[2:]
+    settings, shown = lab.read()[2:4]
     assert settings["guidance_scale"] == shown["guidance_scale"] == 2.5
 
 
@@ -246,6 +266,42 @@ def test_a_grid_is_filled_from_the_page(lab):
     cell.locator(".sd-grid button").nth(4).click()
     assert lab.pixels("generation") != before
     assert "seed 1" in cell.locator(".sd-facts").inner_text()
+
+
+def test_the_family_explorer_walks_and_lights_a_word(lab):
+    cell, done = lab.cell("family"), lab.pixels("family")
+    assert cell.locator("output").inner_text() == "done"
+    cell.get_by_role("slider", name="Noise level").fill("2")
+    assert "sigma" in cell.locator("output").inner_text()
+    walked = lab.pixels("family")
+    assert walked != done
+    cell.get_by_role("button", name="cat", exact=True).click()
+    assert lab.pixels("family") != walked
+    lab.until(lambda: lab.read()[4:6] == [2, "cat"])
+
+
+def test_the_conditioning_explorer_has_the_kernel_draw_what_it_tells(lab):
+    cell, before = lab.cell("conditioning"), lab.pixels("conditioning")
+    facts = cell.locator(".sd-facts")
+    old = facts.inner_text()
+    cell.get_by_role("slider", name="Original size").fill("24")  # 16 and 64 were drawn beforehand
+    lab.until(lambda: "original 24 x 24, crop (0, 0) · detail" in facts.inner_text())
+    drawn = lab.pixels("conditioning")
+    assert drawn != before
+    cell.locator(".sd-plane").press("ArrowRight")
+    lab.until(lambda: "original 24 x 24, crop (0, 32) · detail" in facts.inner_text())
+    assert lab.pixels("conditioning") not in (before, drawn)
+    assert lab.read()[6] == [24, 0, 32]
+    measured = lab.told("measured")
+    assert facts.inner_text().endswith(measured) and not old.endswith(measured)
+
+
+def test_python_moves_both_and_the_page_follows(lab):
+    lab.run("moved")
+    level = lab.cell("family").get_by_role("slider", name="Noise level")
+    lab.until(lambda: level.input_value() == "0")
+    facts = lab.cell("conditioning").locator(".sd-facts")
+    lab.until(lambda: facts.inner_text().startswith("original 64 x 64, crop (0, 0) · detail"))
 
 
 def test_other_cells_run_while_it_draws_and_stop_stops_it(lab):

@@ -206,6 +206,19 @@ def test_a_prediction_unfolds_what_was_measured(html, opened):
         assert chosen in said.inner_text() and right == (chosen == truth)
 
 
+def test_what_a_cell_prints_on_its_way_to_the_answer_is_folded_with_it(html, opened):
+    (path,) = (html / "lessons").glob("11-*.html")
+    page = opened(path.as_uri())
+    folded = page.locator("details.sd-guess:not([open]) .output")
+    assert folded.count() > 3
+    assert not any(one.is_visible() for one in folded.all())
+    telling = page.locator(".cell_output:has(details.sd-guess) > .output:not(:has(.sd-guess))")
+    assert telling.count() == 0
+    answer = page.locator("details.sd-guess:has(.output)").first
+    answer.locator("summary").click()
+    assert all(one.is_visible() for one in answer.locator(".output").all())
+
+
 A4 = {"width": 700, "height": 1000}  # what is left of a sheet within its margins, in CSS pixels
 
 

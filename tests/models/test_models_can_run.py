@@ -133,15 +133,147 @@ def test_a_machine_that_does_not_say_is_not_guessed_at(monkeypatch):
     assert "doesn't say" in table._repr_html_().replace("&#x27;", "'")
 
 
-def test_a_gpu_is_a_place_of_its_own(monkeypatch):
-    monkeypatch.setattr(machine._machine, "accelerator", lambda: "cuda")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (6 * GIB, 8 * GIB))
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "<b>Fast</b>")
-    monkeypatch.setattr(
-        machine, "_speed", lambda device, dtype: {"cpu": 1e11, "cuda": 1e13}[device]
+# -- with a GPU, which the tests pretend ----------------------------------------------------------
+
+
+def never(*given):
+    raise AssertionError("it was measured, and wasn't to be")
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """Pretend a machine of 16 GiB RAM with a CUDA GPU: `gpu(free, speed=..., name=...)`."""
+
+    def pretend(free, speed=never, name="Pretended"):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda: name)
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (int(free), 80 * GIB))
+        monkeypatch.setattr(machine, "free_memory", lambda: 16 * GIB)
+        monkeypatch.setattr(machine, "_speed", speed)
+
+    return pretend
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    """Pretend a machine without one; a test goes on from there."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setattr(machine._machine, "accelerator", lambda: None)
+    return monkeypatch
+
+
+@pytest.mark.parametrize(
+    "gigabytes, expected",
+    [
+        (6, ["yes", "yes", "in half", "no"]),
+        (8, ["yes", "yes", "yes", "no"]),
+        (12, ["yes", "yes", "yes", "in half"]),
+        (24, ["yes", "yes", "yes", "yes"]),
+    ],
+)
+def test_the_rule_on_gpus_of_several_sizes(gpu, gigabytes, expected):
+    gpu(free=gigabytes * GIB)
+    table = sd.can_run("pocket-sd15", "sd15", "sd21", "sdxl", seconds=False)
+    _, there = table.places
+    found = [verdict for verdict in table if verdict.place is there]
+    assert [str(verdict) for verdict in found] == expected
+    for verdict in found:
+        fits = [fit.needed <= gigabytes * GIB for fit in (verdict.full, verdict.half)]
+        assert [verdict.full.ok, verdict.half.ok] == fits
+        assert verdict.seconds is None  # nobody measured
+    for shown in (str(table), table._repr_html_()):
+        assert f"RAM: 16.0 GiB free; GPU (Pretended): {gigabytes}.0 GiB free" in shown
+        assert "fits into RAM?" in shown and "fits into GPU?" in shown
+        assert "a step on" not in shown and "estimates" not in shown
+        assert "On a GPU it stands for the scratch space of its kernels" in shown
+
+
+def test_what_this_process_keeps_of_the_gpu_is_free_to_it(gpu, monkeypatch):
+    gpu(free=10 * GIB)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: 3 * GIB)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda: 2 * GIB)  # by tensors in use
+    assert sd.can_run("sdxl", seconds=False).places[1].free == 11 * GIB
+
+
+def refuses(device, dtype):
+    if device == "cuda":
+        raise torch.cuda.OutOfMemoryError("CUDA out of <memory>.\nTried to allocate 2 MiB.")
+    return 1e11
+
+
+def test_a_gpu_that_cannot_be_measured_has_no_times(gpu):
+    gpu(free=GIB // 2, speed=refuses)
+    table = sd.can_run("pocket-sd15")
+    assert [str(verdict) for verdict in table] == ["yes", "no"]
+    assert "a step on the CPU" in str(table) and "a step on the GPU" not in str(table)
+    assert "Asked for its speed, the GPU said: CUDA out of <memory>." in table.rule
+    assert "Tried" not in table.rule and "&lt;memory&gt;" in table._repr_html_()
+
+
+def test_a_gpu_that_says_nothing_is_not_guessed_at(gpu, monkeypatch):
+    gpu(free=0)
+
+    def fails():
+        raise RuntimeError("CUDA error: all devices are busy")
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", fails)
+    table = sd.can_run("sd15", seconds=False)
+    assert [str(verdict) for verdict in table] == ["yes", "?"]
+    assert "Asked for its memory, the GPU said: CUDA error: all devices" in table.rule
+
+
+def test_the_clock_waits_for_the_gpu(monkeypatch):
+    waits, real = [], torch.Tensor.to
+
+    def synchronize():
+        waits.append(time.sleep(0.05))
+
+    monkeypatch.setattr(torch.Tensor, "to", lambda one, device, kind: real(one, "cpu"))
+    monkeypatch.setattr(torch.cuda, "synchronize", synchronize)
+    for name in ("conv2d", "linear"):  # a GPU's calls return at once
+        monkeypatch.setattr(torch.nn.functional, name, lambda *given, **options: None)
+    speed = machine._speed("cuda", "float16")
+    work = 2 * (2 * 640 * 32 * 32) * (640 * 9 + 5120)  # of the convolution, of the product
+    assert len(waits) >= 3 and work / 5 < speed <= work / 0.05
+
+
+def test_a_gpu_that_pytorch_cannot_use_is_said(no_gpu):
+    no_gpu.setattr(machine, "_speed", lambda device, dtype: 1e11)
+    assert "GPU" not in str(sd.can_run("sd15"))
+    no_gpu.setattr(machine._machine, "accelerator", lambda: "cuda")
+    for version, why in ((None, "a build for the CPU"), ("12.8", "finds none that works")):
+        no_gpu.setattr(torch.version, "cuda", version)
+        table = sd.can_run("sd15")
+        assert [place.name for place in table.places] == ["RAM"]
+        assert "the driver of an NVIDIA GPU" in table.rule and why in table.rule
+        assert "a step on the CPU" in str(table) and "on the GPU" not in str(table)
+
+
+def test_apples_gpu_shares_the_ram_and_was_not_measured(no_gpu):
+    no_gpu.setattr(torch.backends.mps, "is_available", lambda: True)
+    no_gpu.setattr(machine._machine, "accelerator", lambda: "mps")
+    no_gpu.setattr(machine, "free_memory", lambda: 16 * GIB)
+    no_gpu.setattr(machine, "_speed", lambda device, dtype: {"cpu": 1e11}[device])
+    table = sd.can_run("sd15")
+    assert [place.name for place in table.places] == ["RAM"] and str(table["sd15"]) == "yes"
+    assert "How fast it is was not measured." in table.rule
+    assert "Times on the CPU" in table.rule and "on the GPU" not in str(table)
+
+
+def test_a_time_too_short_to_be_believed_is_not_said():
+    shown = [machine._seconds(one) for one in (None, 0.00018, 0.099, 0.14, 3.14, 55, 150)]
+    assert shown == ["-", "under 0.1 s", "under 0.1 s", "0.14 s", "3.1 s", "55 s", "2 min"]
+
+
+def test_a_gpu_is_a_place_of_its_own(gpu):
+    gpu(
+        free=6 * GIB,
+        speed=lambda device, dtype: {("cpu", "float32"): 1e11, ("cuda", "float16"): 1e13}[
+            device, dtype
+        ],
+        name="<b>Fast</b>",
     )
-    monkeypatch.setattr(machine, "free_memory", lambda: 16 * GIB)
     table = sd.can_run("sd15", "sd21", "sdxl")
     found = [(verdict.place.computes, str(verdict)) for verdict in table]
     assert found == [
@@ -154,6 +286,8 @@ def test_a_gpu_is_a_place_of_its_own(monkeypatch):
     assert seconds[4] is None and seconds[5] is None  # full doesn't fit there, nothing does here
     shown = table._repr_html_()
     assert "&lt;b&gt;Fast" in shown and "<b>" not in shown
+    assert "Times on the GPU are estimates: a step's work at 10 TFLOP a second" in table.rule
+    assert "just reached there in half precision" in table.rule
 
 
 @pytest.mark.parametrize(

@@ -314,7 +314,8 @@ async function render({ model, el }) {
     drawer?.want(picture || !ask ? null : now);
   };
 
-  const hint = "Striped: what the model is told was cut off. " + (kernel
+  const hint = (plane.top || plane.left ? "Drag the yellow dot, or move it with the arrow keys. " : "") +
+    "Striped: what the model is told was cut off. " + (kernel
     ? "Filled dots were drawn beforehand; anything else is drawn when you let go."
     : "Dots were drawn beforehand, filled ones at this original size. No kernel runs behind this page, so nothing else can be drawn here.");
   const heading = (text) => element("div", { className: "sd-heading", textContent: text });

@@ -46,7 +46,7 @@ class ConditioningExplorer(Widget):
 
     Attributes:
         prompt: What is drawn.
-        given: The model's name, steps, guidance and seed, in words.
+        given: The model's name, steps, seed, sampler and whatever else was set, in words.
         target: Height and width of the pictures.
         cells: What each picture of the sheet was told: its original height, its crop's top and
             left, the six numbers that this makes, and how much detail was measured in it.
@@ -280,6 +280,11 @@ def _rising(name: str, values: Any, least: int, most: int) -> list[int]:
 
 
 def _said(model: Any, seeds: Sequence[int], settings: dict[str, Any]) -> str:
-    guidance = settings.get("guidance_scale")
+    """What is the same in all pictures, in words."""
     told = [model.name, doors.said("steps", settings["steps"]), doors.said("seed", seeds[0])]
-    return ", ".join([*told, *([f"guidance {guidance:g}"] if guidance is not None else [])])
+    for name, value in settings.items():
+        if name in ("steps", "height", "width") or value is None:  # said first; in the six numbers
+            continue
+        known = name in doors.CHECKS
+        told.append(doors.said(name, value) if known else f"{name.replace('_', ' ')} {value}")
+    return ", ".join(told)

@@ -78,7 +78,8 @@ class Panel {
     const answer = NAMES[step.answers];
     this.draw(this.large, done ? run.finished : run.images.x0[at], done, word && run.word(word), run);
     const where = `${stepsOf(step, step.by)} · sigma ${short(step.sigma)}`;
-    this.say("large", done ? "the picture" : "x0: the picture so far",
+    const unlit = word && !run.word(word) ? ` (no attention to “${word}” was kept)` : "";
+    this.say("large", (done ? "the picture" : "x0: the picture so far") + unlit,
       `${this.name}, ${done ? "its picture" : `the picture so far (x0) at ${where}`}, for “${prompt}”` +
       (word ? (run.word(word) ? `; attention to “${word}”` : `; no attention to “${word}” was kept`) : "") + ".");
     this.figures.answer.hidden = !run.images.answer;
@@ -88,9 +89,8 @@ class Panel {
       const label = part === "xt" ? "the noisy sample xt that it was given" : `${answer}, that it answered`;
       this.say(part, title, `${this.name}, ${label}, at ${where}.`);
     }
-    this.facts.textContent = `${where} · t = ${short(step.t)}` +
-      (run.seed === null || run.seed === undefined ? "" : ` · seed ${run.seed}`);
-    this.column.classList.toggle("sd-dark", Boolean(word && !run.word(word)));
+    this.facts.textContent = `${where} · t\u00a0=\u00a0${short(step.t)}` +
+      (run.seed === null || run.seed === undefined ? "" : ` · seed\u00a0${run.seed}`);
   }
 
   say(part, title, label) {
@@ -130,7 +130,7 @@ class Stations {
     });
     this.place = element("div", { className: "sd-stations", "aria-hidden": "true" }, // the facts say it in words
       ...this.lines.flatMap((line) => line.parts), element("span"),
-      element("div", { className: "sd-ends" }, element("span", { textContent: "much noise" }), element("span", { textContent: "little" })));
+      element("div", { className: "sd-ends" }, element("span", { textContent: "much noise" }), element("span", { textContent: "little noise" })));
   }
 
   x(sigma) {
@@ -188,6 +188,7 @@ async function render({ model, el }) {
   const select = element("select", {}, ...prompts.map((prompt, i) => element("option", { value: i, textContent: prompt })));
   select.onchange = () => change({ prompt: Number(select.value) });
   const words = element("div", { className: "sd-words", role: "group", "aria-label": "Words of the prompt" });
+  const buttons = new Map(); // by word
 
   const [play, stop] = playing(PACE, () => state.place, levels.length, (place) => change({ place }));
 
@@ -196,14 +197,16 @@ async function render({ model, el }) {
   const spell = (found) => {
     if (spelled !== JSON.stringify(found)) {
       spelled = JSON.stringify(found);
-      words.replaceChildren(...found.map((word) => {
+      buttons.clear();
+      for (const word of found) {
         const button = element("button", { type: "button", textContent: word });
         button.onclick = () => change({ word: state.word.toLowerCase() === word.toLowerCase() ? "" : word });
-        return button;
-      }));
+        buttons.set(word, button);
+      }
+      words.replaceChildren(...(found.length ? ["Where it looks for"] : []), ...buttons.values());
     }
-    for (const button of words.children) {
-      button.setAttribute("aria-pressed", String(button.textContent.toLowerCase() === state.word.toLowerCase()));
+    for (const [word, button] of buttons) {
+      button.setAttribute("aria-pressed", String(word.toLowerCase() === state.word.toLowerCase()));
     }
   };
   const refresh = () => {
