@@ -90,6 +90,9 @@ class Recipe:
         shared: Parts that are another model's, such as ``{"vae": "pocket-sd15/vae"}``.
         sees: The CLIP whose picture half is taken as it is, so that only the text half learns.
         noise: On which share of the timesteps the U-Net learns, counted from the clean end.
+        snr_floor: What an error of the picture counts at least, in units of the signal's power
+            over the noise's. At 0 the noisy timesteps hardly count, and there it is decided what
+            stands where; 1 is what the squared error of v counts.
         frames: Pictures of varied size, on which the U-Net learns to be told of it.
     """
 
@@ -113,6 +116,7 @@ class Recipe:
     shared: dict[str, str] = field(default_factory=dict)
     sees: str | None = None
     noise: float = 1.0
+    snr_floor: float = 0.0
     frames: Frames | None = None
 
     @property
@@ -194,8 +198,9 @@ POCKET_SD15 = Recipe(
         "text": Plan(steps=1_000, batch=96, rate=1e-3, warmup=50, decay=0.5, weight_decay=0.05),
         "vae": Plan(steps=5_000, batch=16, rate=3e-3, warmup=50, decay=0.5, ema=0.998),
         "decoder": Plan(steps=6_000, batch=16, rate=2e-3, warmup=50, decay=0.5, ema=0.998),
-        "unet": Plan(steps=2_600, batch=64, rate=2e-3, warmup=100, decay=0.5, ema=0.999),
+        "unet": Plan(steps=820, batch=64, rate=8e-4, warmup=30, decay=1.0, ema=0.998),
     },
+    snr_floor=1.0,
 )
 
 # What the second and third generation read with: trained apart, wider, and with the plain GELU, as
@@ -229,6 +234,7 @@ POCKET_SD21 = replace(
     clip_name="pocket-openclip",
     shared={"tokenizer": "pocket-sd15/tokenizer", "vae": "pocket-sd15/vae"},
     sees="pocket-clip",
+    snr_floor=0.0,
 )
 
 _SDXL_SHARED = {
@@ -262,7 +268,7 @@ POCKET_SDXL = replace(
     scheduler=POCKET_SD15.scheduler,
     plans={
         "unet": Plan(steps=1_400, batch=64, rate=2e-3, warmup=100, decay=0.3, ema=0.999),
-        "grow": Plan(steps=900, batch=32, rate=1e-3, warmup=50, decay=0.5, ema=0.998),
+        "grow": Plan(steps=1_300, batch=32, rate=1e-3, warmup=50, decay=0.5, ema=0.998),
     },
     pipeline="StableDiffusionXLPipeline",
     shared={
@@ -272,6 +278,7 @@ POCKET_SDXL = replace(
     },
     clip_name="pocket-clip",
     sees=None,
+    snr_floor=1.0,
     frames=_SDXL_FRAMES,
 )
 
@@ -301,12 +308,13 @@ POCKET_SDXL_REFINER = replace(
         "projection_class_embeddings_input_dim": 128 + 5 * 32,
     },
     plans={
-        "unet": Plan(steps=400, batch=32, rate=2e-3, warmup=100, decay=0.5, ema=0.998),
+        "unet": Plan(steps=2_000, batch=32, rate=2e-3, warmup=100, decay=0.5, ema=0.998),
     },
     pipeline="StableDiffusionXLImg2ImgPipeline",
     shared=_SDXL_SHARED,
     clip_name="pocket-openclip",
     noise=0.2,
+    snr_floor=0.0,
 )
 
 RECIPES = {
