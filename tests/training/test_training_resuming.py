@@ -132,7 +132,7 @@ def test_two_processes_follow_the_curve_of_one(trained, tmp_path):
     for stage in ("clip", "text", "vae", "unet"):
         a, b = (log.read(folder / stage / "log.csv") for folder in (one, two))
         assert a["step"] == b["step"] == list(range(1, 9))
-        assert a["loss"] == pytest.approx(b["loss"], abs=1e-3)
+        assert a["loss"] == pytest.approx(b["loss"], abs=1e-3, rel=1e-4)  # some begin at 50
         assert a["loss"][0] != a["loss"][-1]
         (_, a, _), (_, b, _) = (checkpoints.load(folder / stage) for folder in (one, two))
         for name in a:

@@ -214,7 +214,7 @@ function pairs(rows, columns, cosine, chosen) {
     columns.forEach((column, j) => {
       const value = cosine(i, j);
       const cell = element("td", { textContent: percent(value).replace("0.", ".").replace("1.00", "1") });
-      cell.style.setProperty("--sd-heat", `${75 * Math.min(Math.abs(value), 1)}%`);
+      cell.style.setProperty("--sd-heat", `${60 * Math.min(Math.abs(value), 1)}%`);
       if (value < 0) cell.className = "sd-cold";
       cell.dataset.says = `“${name(row)}” (${i}) and “${name(column)}” (${j}): cosine ${percent(value)}`;
       line.append(cell);
