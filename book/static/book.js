@@ -9,7 +9,6 @@
     answer.querySelector("summary").after(...before);
   }
 
-
   const wide = ".bd-article :is(table, pre, mjx-container, .sd-figure, .sd-trace, .cell_output div)";
 
   function reach() {

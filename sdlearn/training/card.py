@@ -180,6 +180,8 @@ def _training(record: dict[str, Any]) -> str:
             )
         for key in SCORES.keys() & made.keys():
             found.setdefault(key, []).append(made[key])
+    if any("earlier" in made for made in record["stages"].values()):
+        lines += ["", "Of several runs the last follows this recipe, those before it earlier ones."]
     return "\n".join([*lines, "", *_scores(found)]) + "\n"
 
 

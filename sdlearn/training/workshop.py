@@ -231,6 +231,8 @@ class Workshop:
         if own and self._given(last, "text_encoder") is None:
             stage = self.stage(last)
             self._warn(stage, loop.averaged(stage.model, self.folder / stage.name)[0])
+            if last == "clip" and "text" in recipe.plans:
+                self._warn(stage, 0, "text")
             text = stage.clip.text_model
             if recipe.sees is not None:  # it reads with all layers but the last
                 text.encoder.layers = text.encoder.layers[:-1]

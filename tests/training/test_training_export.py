@@ -129,6 +129,23 @@ def test_another_machine_goes_on_from_exported_parts(model, tmp_path, accelerato
     assert torch.equal(a["tokens"], b["tokens"])
 
 
+def test_who_exports_a_stage_takes_back_what_a_later_one_made_of_it(
+    model, tmp_path, accelerator, monkeypatch
+):
+    folder, old = model
+    copy = tmp_path / "models" / "tiny"
+    shutil.copytree(folder.parent, copy.parent)
+    assert export.facts(copy, "text") and export.facts(copy, "decoder")
+    monkeypatch.setattr(measure, "COUNT", 6)
+    Workshop(tiny(), old.folder, accelerator()).export("clip", copy)
+    assert export.facts(copy, "text") is None and export.facts(copy, "decoder")
+
+
+def test_a_unet_on_words_that_are_not_taught_yet_says_so(copied, accelerator, capsys):
+    Workshop(tiny(), copied("text"), accelerator()).train("unet")
+    assert "text has done 0 of 8 steps." in capsys.readouterr().out
+
+
 def test_a_part_can_go_before_the_others(trained, tmp_path, accelerator):
     work, target = tmp_path / "work", tmp_path / "models" / "tiny"
     shutil.copytree(trained, work)
