@@ -126,6 +126,7 @@ def weights_path() -> Path:
 
 @lru_cache(maxsize=1)
 def _network() -> CheckerNet:
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     from .network import CheckerNet
@@ -137,8 +138,17 @@ def _network() -> CheckerNet:
             "again, or train them with: python -m sdlearn.world.train_checker"
         )
     net = CheckerNet()
-    weights = {k: v.float() for k, v in load_file(str(path)).items()}
-    net.load_state_dict(weights, strict=False)  # BatchNorm's step counters are not stored
+    try:
+        weights = {k: v.float() for k, v in load_file(str(path)).items()}
+        # BatchNorm's step counters are not stored; everything else must be there.
+        counters = {k: v for k, v in net.state_dict().items() if k.endswith("num_batches_tracked")}
+        net.load_state_dict(counters | weights)
+    except (SafetensorError, RuntimeError) as error:
+        raise ValueError(
+            f"the checker's weights are broken: {path} ({str(error).splitlines()[0]}). They are "
+            "part of the package: install it again, or train them with: "
+            "python -m sdlearn.world.train_checker"
+        ) from error
     return net.eval()
 
 
@@ -229,19 +239,28 @@ def _compare(scene: Scene, reading: Reading, things: Sequence[Thing | None]) -> 
     return facts
 
 
-def _matched(scene: Scene, reading: Reading) -> list[Fact]:
-    """Takes the subjects to be those things that make most facts right; kinds count double."""
+def _matched(scene: Scene, reading: Reading, asked: set[str]) -> list[Fact]:
+    """Takes the subjects to be those things that make most of what is asked right.
+
+    Kinds always count, and double; facts that nobody asks for decide between equals only.
+    """
     count = len(scene.subjects)
     candidates: list[Thing | None] = [*reading.things[:4], *([None] * count)]
     best: list[Fact] = []
     best_worth = -1.0
     for things in permutations(candidates, count):
         facts = _compare(scene, reading, things)
-        worth = sum(f.ok * (2.0 if f.name.endswith("kind") else 1.0) for f in facts)
+        worth = sum(f.ok * _worth(f.name, asked) for f in facts)
         worth += 0.01 * sum(t.share for t in things if t)  # all else equal: the larger thing
         if worth > best_worth:
             best, best_worth = facts, worth
     return best
+
+
+def _worth(name: str, asked: set[str]) -> float:
+    if name.endswith("kind"):
+        return 2.0
+    return 1.0 if name in asked else 0.05
 
 
 def _asked(scene: Scene, facts: str | Iterable[str]) -> set[str]:
@@ -282,7 +301,7 @@ def check(picture: Any, scene: Scene, facts: str | Iterable[str] = "all") -> Che
         )
     asked = _asked(scene, facts)
     reading = picture if isinstance(picture, Reading) else read(picture)
-    chosen = [f for f in _matched(scene, reading) if f.name in asked]
+    chosen = [f for f in _matched(scene, reading, asked) if f.name in asked]
     kinds = [s.kind for s in scene.subjects]
     names = []
     for fact in chosen:

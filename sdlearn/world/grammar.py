@@ -64,7 +64,7 @@ class _Draft:
 
 def _tokens(caption: str) -> list[tuple[str, str]]:
     """Splits a caption into (role, fact) pairs; unknown words raise."""
-    words = re.findall(r"[^\s,.;:!?\"()]+", caption.lower())
+    words = re.findall(r"[^\s,.;:!?\"“”„‘’()]+", caption.lower())
     if not words:
         raise ValueError('caption is empty. Write, for example, "a big red cat on the grass".')
     if len(words) > MAX_WORDS:

@@ -83,6 +83,11 @@ class Scene:
                 "Add a second Subject, or leave relation=None."
             )
         if len(self.subjects) == 2:
+            if self.relation is None:
+                raise ValueError(
+                    "relation is missing: two subjects can't stand in one place. It says where the "
+                    f"first is, seen from the second: {', '.join(f.RELATIONS)}."
+                )
             f.one_of("relation", self.relation, f.RELATIONS)
         f.one_of("place", self.place, f.PLACES)
         f.one_of("style", self.style, f.STYLES)

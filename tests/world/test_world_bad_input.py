@@ -28,7 +28,7 @@ WRONG = [
     ("subjects", lambda: Scene((CAT, CAT, CAT), "above")),
     ("subjects", lambda: Scene("a cat")),
     ("subjects", lambda: Scene(("cat",))),
-    ("relation", lambda: Scene((CAT, CAT))),
+    ("two subjects can't stand in one place", lambda: Scene((CAT, CAT))),
     ("relation", lambda: Scene((CAT,), "above")),
     ("relation", lambda: Scene((CAT, CAT), "behind")),
     ("place", lambda: Scene((CAT,), place="on the moon")),

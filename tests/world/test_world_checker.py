@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from sdlearn import world
-from sdlearn.world import Scene, Subject
+from sdlearn.world import Scene, Subject, checker
 from sdlearn.world.cells import Thing, components, things_of
 from sdlearn.world.checker import ROLES, Reading, relation_of, weights_path
 from sdlearn.world.measure_checker import change_one_fact, measure
@@ -220,3 +222,34 @@ def test_the_checker_says_where_things_are():
     assert len(inside) > 40 and len(worn) > 8
     assert np.median(inside) > 0.85
     assert np.median(worn) > 0.5
+
+
+@pytest.mark.parametrize("damage", ["cut", "missing", "foreign"])
+def test_broken_weights_are_named_and_judge_nothing(damage, tmp_path, monkeypatch):
+    path = tmp_path / "checker.safetensors"
+    tensors = load_file(weights_path())
+    if damage == "cut":
+        path.write_bytes(weights_path().read_bytes()[:1000])
+    elif damage == "missing":
+        save_file({name: t for name, t in tensors.items() if "cells" not in name}, path)
+    else:
+        save_file({"x": torch.zeros(1)}, path)
+    monkeypatch.setattr(checker, "weights_path", lambda: path)
+    checker._network.cache_clear()
+    try:
+        with pytest.raises(ValueError, match=r"checker\.safetensors.*train_checker"):
+            world.read(world.sample(seed=1).render(128))
+    finally:
+        checker._network.cache_clear()
+
+
+def test_what_nobody_asks_for_does_not_choose_the_subject():
+    def thing(colour, size, accessory):
+        return Thing("cat", colour, size, accessory, 0.5, 0.5, 0.1, 1.0)
+
+    reading = Reading(
+        (thing("blue", "big", None), thing("red", "small", "hat")), "at night", "flat"
+    )
+    scene = world.parse("a red cat")  # big and without a hat unless somebody says otherwise
+    assert world.check(reading, scene, facts=("kind", "colour")).ok
+    assert not world.check(reading, scene, facts=("kind", "colour", "accessory")).ok
