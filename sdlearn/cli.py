@@ -88,11 +88,13 @@ def _parser() -> argparse.ArgumentParser:
         help="train a pocket model, or go on with it",
         description="Train a pocket model, stage after stage, each from its last checkpoint on. "
         "Ctrl-C writes a checkpoint; the same command goes on from there.",
-        epilog="On several processes or GPUs: accelerate launch -m sdlearn train MODEL",
+        epilog="On several GPUs: accelerate launch --multi_gpu -m sdlearn train MODEL. Several "
+        "processes without a GPU: torchrun --nproc_per_node 2 -m sdlearn train MODEL (there "
+        "accelerate launch starts a single one).",
     )
     train.add_argument("model", metavar="MODEL", help="a recipe's name, such as pocket-sd15")
     train.add_argument(
-        "--stage", nargs="+", metavar="STAGE", help="only these: tokenizer clip vae unet ..."
+        "--stage", nargs="+", metavar="STAGE", help="only these: tokenizer clip text vae unet ..."
     )
     train.add_argument("--folder", metavar="DIR", help="where checkpoints and pictures lie")
     train.add_argument("--stop-at", type=_positive, metavar="N", help="end each stage at step N")

@@ -27,26 +27,40 @@ def save(folder: Path, step: int, tensors: dict[str, Tensor], facts: dict[str, o
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{step:07d}.safetensors"
-    draft = folder / f".{path.name}.draft"
     try:
-        flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        save_file(flat, draft, metadata={"facts": json.dumps({**facts, "step": step})})
-        with open(draft, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    except (OSError, SafetensorError) as error:  # safetensors reports a full disk as its own kind
+        write(path, tensors, {"facts": json.dumps({**facts, "step": step})})
+    except OSError as error:
         raise OSError(
             f"The checkpoint of step {step} could not be written to {folder}: {error}. The "
             "previous one is still there. Make room on the disk and start again: training goes "
             "on from it."
         ) from error
-    finally:
-        draft.unlink(missing_ok=True)
     for left in folder.glob(".step-*.draft"):  # of a run that was killed while it wrote
         left.unlink(missing_ok=True)
     for old in list_all(folder)[:-KEEP]:
         old.unlink(missing_ok=True)
     return path
+
+
+def write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write tensors aside, and move them into place when all of them are on the disk.
+
+    Args:
+        path: The file.
+        tensors: What is to be in it, by name.
+        metadata: What its header says beside that.
+    """
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        save_file(flat, draft, metadata=metadata)
+        with open(draft, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except SafetensorError as error:  # a full disk, in safetensors' words
+        raise OSError(f"{path.name}: {error}") from error
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def load(folder: Path) -> tuple[int, dict[str, Tensor], dict[str, object]] | None:

@@ -50,7 +50,7 @@ class Pictures:
             for job in jobs:
                 _draw_chunk(job)
         chunks = range(-(-self.count // CHUNK))
-        self._chunks = [np.load(self._path(c), mmap_mode="r") for c in chunks]
+        self._chunks = [self._load(self._path(c)) for c in chunks]
         self._compare(0)
         self._compare(self.count - 1)
 
@@ -79,6 +79,15 @@ class Pictures:
                 "that learnt from them belong to the old ones."
             )
 
+    @staticmethod
+    def _load(path: Path) -> np.ndarray:
+        try:
+            return np.load(path, mmap_mode="r")
+        except (ValueError, EOFError) as error:
+            raise ValueError(
+                f"{path} can't be read ({error}). Delete it: its pictures are drawn anew."
+            ) from error
+
     def _length(self, chunk: int) -> int:
         return min(CHUNK, self.count - chunk * CHUNK)
 
@@ -94,6 +103,8 @@ def _draw_chunk(job: tuple[str, int, int, int]) -> None:
     draft = f"{path}.{os.getpid()}.draft"
     with open(draft, "wb") as file:
         np.save(file, drawn)
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(draft, path)
 
 

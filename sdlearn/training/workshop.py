@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,8 @@ import torch
 from accelerate import Accelerator
 from diffusers import AutoencoderKL
 from diffusers.models.attention_processor import AttnProcessor
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 from transformers import CLIPTokenizer
 
@@ -181,11 +181,14 @@ class Workshop:
         """What a file holds; the first process makes it if it isn't there."""
         with self.accelerator.main_process_first():
             if not path.exists():
-                draft = path.with_suffix(".draft")
                 path.parent.mkdir(parents=True, exist_ok=True)
-                save_file({n: t.contiguous() for n, t in make().items()}, draft)
-                os.replace(draft, path)
-        return load_file(path)
+                checkpoints.write(path, make())
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise ValueError(
+                f"{path} can't be read ({error}). Delete it: it is made anew."
+            ) from error
 
     def _device(self) -> str:
         if self.accelerator.device.type == "cuda":
