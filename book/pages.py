@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 import widgets
 
+PICTURE = re.compile(r"(?<=!)\[([^\]]*)\]\(([^)\s:]+)\)")
 LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s]+)\)")
 MYTH = re.compile(r"^ {0,3}(?=\*\*Myth:)", re.MULTILINE)
 EXERCISE = re.compile(r"^(?=### Exercise (\d+)\.(\d+)\b)", re.MULTILINE)
@@ -97,12 +99,38 @@ def bring_texts(root: Path, book: Path) -> list[Path]:
         )
     brought = {source: page for source, page in brought.items() if (root / source).is_file()}
     places = {**brought, **_places_of_lessons(root), **_places_of_the_book(book)}
+    pictures: list[Path] = []
     for source, page in brought.items():
         text = relink((root / source).read_text(encoding="utf-8"), source, page, places)
+        text = bring_pictures(text, (root / source).parent, book / page, pictures)
         linked_only = "---\norphan: true\n---\n\n" if page.stem == "measured" else ""
         write(book / page, linked_only + text)
-    _forget(book / "cards", {book / page for page in brought.values()})
+    _forget(book / "cards", {book / page for page in brought.values()} | {*pictures})
     return [book / page for page in brought.values()]
+
+
+def bring_pictures(text: str, folder: Path, page: Path, brought: list[Path]) -> str:
+    """Copy the pictures that a text shows into a folder beside its page, and show them from there.
+
+    Args:
+        text: Markdown.
+        folder: Where the text and its pictures lie in the checkout.
+        page: The page in the book.
+        brought: Takes the copies' paths.
+    """
+
+    def turned(shown: re.Match[str]) -> str:
+        words, target = shown.groups()
+        if not (folder / target).is_file():
+            return shown.group()
+        copy = page.with_suffix("") / target
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if not copy.exists() or copy.read_bytes() != (folder / target).read_bytes():
+            shutil.copyfile(folder / target, copy)
+        brought.append(copy)
+        return f"[{words}]({copy.relative_to(page.parent).as_posix()})"
+
+    return PICTURE.sub(turned, text)
 
 
 def _places_of_lessons(root: Path) -> dict[PurePosixPath, PurePosixPath]:
@@ -119,7 +147,7 @@ def _places_of_the_book(book: Path) -> dict[PurePosixPath, PurePosixPath]:
 
 
 def _forget(folder: Path, kept: Iterable[Path]) -> None:
-    for stale in set(folder.glob("*.md")) - set(kept):
+    for stale in {path for path in folder.rglob("*") if path.is_file()} - set(kept):
         stale.unlink()
 
 

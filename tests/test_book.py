@@ -320,11 +320,17 @@ def test_what_is_brought_keeps_its_links_or_loses_them_whole():
 def test_a_card_that_is_gone_leaves_no_page(tmp_path):
     card = tmp_path / "data" / "models" / "m" / "README.md"
     card.parent.mkdir(parents=True)
-    card.write_text("# m")
-    assert pages.bring_texts(tmp_path, tmp_path / "book") == [tmp_path / "book" / "cards" / "m.md"]
+    card.write_text("# m\n![It falls.](curves/unet.png) ![gone](no.png)")
+    picture = card.parent / "curves" / "unet.png"
+    picture.parent.mkdir()
+    picture.write_bytes(b"picture")
+    cards = tmp_path / "book" / "cards"
+    assert pages.bring_texts(tmp_path, tmp_path / "book") == [cards / "m.md"]
+    assert (cards / "m.md").read_text() == "# m\n![It falls.](m/curves/unet.png) ![gone](no.png)"
+    assert (cards / "m" / "curves" / "unet.png").read_bytes() == b"picture"
     card.unlink()
     pages.bring_texts(tmp_path, tmp_path / "book")
-    assert list((tmp_path / "book" / "cards").iterdir()) == []
+    assert [path for path in cards.rglob("*") if path.is_file()] == []
 
 
 def test_myths_and_exercises_become_places_to_link_to():

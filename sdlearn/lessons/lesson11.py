@@ -298,6 +298,12 @@ TOGETHER = Exercise(
             lambda: _together(_VAE),
         ),
         Mistake(
+            "the number in the headlines",
+            "That is the announcement's number. It adds up two pipelines, each of them whole.",
+            "Count the parts yourself. Which of them do both models use?",
+            lambda: 6.6,
+        ),
+        Mistake(
             "U-Nets only",
             "Those are the two U-Nets. Somebody has to read the prompt and decode the latent.",
             "Add what else is needed, each part once.",

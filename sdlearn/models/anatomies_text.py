@@ -168,7 +168,10 @@ def html_compared(anatomies: Sequence[Anatomy]) -> str:
         for place, other in enumerate(others, start=2)
         if other != first
     }
-    note = "In bold: what differs from the first. By level, from the largest grid to the smallest."
+    note = (
+        "In bold: what differs from the first. By level, on the way down, from the largest grid to "
+        "the smallest; the middle is not in these lines."
+    )
     return table(header, rows, note, bold=bold)
 
 

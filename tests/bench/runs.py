@@ -10,10 +10,15 @@ import dataclasses
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
-from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
+from diffusers import (
+    StableDiffusionPipeline,
+    StableDiffusionXLImg2ImgPipeline,
+    StableDiffusionXLPipeline,
+)
 from diffusers.models.attention_processor import AttnProcessor2_0
 
 import sdlearn as sd
@@ -30,6 +35,8 @@ RECORDS = (
     ("latents and noise", ("latents", "noise"), 1.03),
     ("with attention", ("latents", "noise", "attention"), 1.10),
 )
+HANDOVER = 0.8  # from here on the refiner knows the noise
+FEW = 5  # pairs of what takes minutes
 FIRST_PICTURE = """
 import sdlearn as sd
 sd.load("pocket-sd15").generate("a red cat").image
@@ -44,47 +51,107 @@ StableDiffusionPipeline.from_pretrained({folder!r}, safety_checker=None)
 """
 
 
+class Run(NamedTuple):
+    """The same run twice.
+
+    Attributes:
+        pipe: The diffusers pipeline.
+        theirs: Draws with it.
+        ours: Draws here, told what to record.
+    """
+
+    pipe: Any
+    theirs: Callable[[], object]
+    ours: Callable[[tuple[str, ...]], sd.Trace]
+
+
 def rows(pairs: int) -> Iterator[Row]:
     """The pocket models; the full-size SD 1.5, with random weights; the beginning of a day."""
+    few = max(5, pairs // 4)
     pocket = sd.load("pocket-sd15", device="cpu")
-    yield from costs("pocket-sd15, 25 steps", pocket, 25, max(5, pairs // 2))
+    yield from costs("pocket-sd15, 25 steps", drawing(pocket, 25), max(5, pairs // 2))
     for name in ("pocket-sd21", "pocket-sdxl"):
-        yield from costs(f"{name}, 25 steps", sd.load(name, device="cpu"), 25, max(5, pairs // 4))
-    yield from costs("SD 1.5, 2 steps", full_size(pocket), 2, 5, size=512)
-    yield loading(max(5, pairs // 4))
-    yield first_picture(max(5, pairs // 4))
+        run = drawing(sd.load(name, device="cpu"), 25)
+        yield from costs(f"{name}, 25 steps", run, few)
+    refiner = sd.load("pocket-sdxl-refiner", device="cpu")
+    yield from costs("pocket-sdxl-refiner, the last 5 of 25 steps", refining(refiner, 25), few)
+    yield from costs("SD 1.5, 2 steps", drawing(full_size(pocket), 2, side=512), FEW)
+    yield loading(few)
+    yield first_picture(few)
 
 
-def costs(name: str, model: sd.models.Model, steps: int, pairs: int, **size: int) -> Iterator[Row]:
-    """A row for each thing to record, and one for attention as it is usually got at."""
-    side = size.get("size") or model.size[0]
+def drawing(model: sd.models.Model, steps: int, side: int | None = None) -> Run:
+    """A picture from noise alone."""
+    side = side or model.size[0]
     pipe = pipeline(model)
 
-    def plain() -> None:
+    def theirs() -> None:
         generator = torch.Generator().manual_seed(0)
         pipe(PROMPT, num_inference_steps=steps, height=side, width=side, generator=generator)
 
-    def ours(record: tuple[str, ...]) -> Callable[[], object]:
-        return lambda: model.generate(PROMPT, steps=steps, height=side, width=side, record=record)
+    def ours(record: tuple[str, ...]) -> sd.Trace:
+        return model.generate(PROMPT, steps=steps, height=side, width=side, record=record)
 
-    def timed(title: str, run: Callable[[], object], goal: float | None) -> Row:
-        row = in_pairs(title, run, lambda: plain, pairs=pairs, goal=goal)
-        return dataclasses.replace(row, note=memory(run, plain))
+    return Run(pipe, theirs, ours)
+
+
+def refining(model: sd.models.Model, steps: int) -> Run:
+    """The last steps of a picture that somebody else began."""
+    pipe = pipeline(model)
+    begun = sd.world.parse(PROMPT).render(model.size[0])
+
+    def theirs() -> None:
+        generator = torch.Generator().manual_seed(0)
+        pipe(
+            PROMPT,
+            image=begun,
+            num_inference_steps=steps,
+            denoising_start=HANDOVER,
+            generator=generator,
+        )
+
+    def ours(record: tuple[str, ...]) -> sd.Trace:
+        return model.image_to_image(
+            begun, PROMPT, steps=steps, denoising_start=HANDOVER, record=record
+        )
+
+    return Run(pipe, theirs, ours)
+
+
+def costs(name: str, run: Run, pairs: int) -> Iterator[Row]:
+    """A row for each thing to record, and one for attention as it is usually got at."""
+
+    def timed(title: str, ours: Callable[[], object], goal: float | None) -> Row:
+        row = in_pairs(title, ours, lambda: run.theirs, pairs=pairs, goal=goal)
+        return dataclasses.replace(row, note=memory(ours, run.theirs))
 
     for what, record, goal in RECORDS:
-        kept = model.generate(PROMPT, steps=1, height=side, width=side, record=record).nbytes
+        trace = run.ours(record)
+        kept = trace.nbytes / len(trace.steps)
         title = f"{name}: {what} ({kept / 2**20:.1f} MiB a step)"
-        yield timed(title, ours(record), goal)
-    yield timed(f"{name}: explicit softmax, all kept", lambda: explicitly(pipe, plain), None)
+        yield timed(title, partial(run.ours, record), goal)
+    openly = partial(explicitly, run.pipe, run.theirs)
+    yield timed(f"{name}: explicit softmax, all kept", openly, None)
 
 
 def pipeline(model: sd.models.Model) -> Any:
     """The diffusers pipeline of the same parts."""
-    parts = ["vae", "text_encoder", "tokenizer", "unet", "scheduler"]
-    if model.family.is_sdxl:
-        parts += ["text_encoder_2", "tokenizer_2"]
+    parts = ["vae", "unet", "scheduler"]
+    encoders = [part for part in ("text_encoder", "text_encoder_2") if getattr(model.parts, part)]
+    parts += [*encoders, *(part.replace("text_encoder", "tokenizer") for part in encoders)]
+    if encoders == ["text_encoder_2"]:
+        pipe = StableDiffusionXLImg2ImgPipeline(
+            **{part: getattr(model.parts, part) for part in parts},
+            text_encoder=None,
+            tokenizer=None,
+            **model.parts.settings,
+            add_watermarker=False,
+        )
+    elif model.family.is_sdxl:
         pipe = StableDiffusionXLPipeline(
-            **{part: getattr(model.parts, part) for part in parts}, add_watermarker=False
+            **{part: getattr(model.parts, part) for part in parts},
+            force_zeros_for_empty_prompt=model.parts.settings["force_zeros_for_empty_prompt"],
+            add_watermarker=False,
         )
     else:
         pipe = StableDiffusionPipeline(
