@@ -36,7 +36,10 @@ def generate(asked: Namespace) -> bool:
         _save_picture(picture, path, settings(trace, number))
         print(path)
     if asked.trace:
-        trace.save(asked.trace)
+        try:
+            trace.save(asked.trace)
+        except OSError as error:
+            raise GenerateError(str(error)) from error
         print(asked.trace)
     if asked.strip:
         _save_figure(trace, Path(asked.strip), asked.words)
@@ -79,6 +82,8 @@ def _run(asked: Namespace) -> Trace:
     from sdlearn import models
 
     model = models.load(asked.model, device=asked.device, dtype=asked.dtype)
+    for word in asked.words:
+        model.encode(asked.prompt).words[word]  # a wrong one is said before the work
     record = ("latents", "noise", "attention") if asked.trace else ("latents",)
     if asked.strip and asked.words:
         record = (*record, "attention")
@@ -125,6 +130,8 @@ def _check_paths(asked: Namespace, out: Path) -> None:
     for path in (out, asked.trace, asked.strip):
         if path and not Path(path).resolve().parent.is_dir():
             raise GenerateError(f"There is no folder {Path(path).parent}: make it first.")
+        if path and Path(path).is_dir():
+            raise GenerateError(f"{path} is a folder: name a file in it.")
 
 
 def _numbered(out: Path, trace: Trace) -> list[tuple[Path, Image.Image, int]]:

@@ -185,6 +185,9 @@ def _generate(arguments: argparse.Namespace) -> int:
         return 0 if generate.generate(arguments) else 130
     except generate.GenerateError as error:
         return _fail(error)
+    except KeyboardInterrupt:  # while loading, reading or writing: there is nothing to keep
+        _fail("stopped.")
+        return 130
 
 
 def _models(arguments: argparse.Namespace) -> int:

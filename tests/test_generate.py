@@ -82,6 +82,8 @@ def test_from_a_picture_and_into_one(folder, tmp_path):
         (("--mask", "m.png"), "--image"),
         (("--strength", "0.5"), "give a picture"),
         (("--words", "cat"), "--strip"),
+        (("--words", "dog", "--strip", "s.png"), "'dog'"),
+        (("--out", "."), "must be a .png"),
         (("--strip", "s.png", "--seed", "1", "2"), "give one --seed"),
         (("--out", "nowhere/cat.png"), "There is no folder nowhere"),
         (("--sampler", "eulr"), "Did you mean 'euler'"),
@@ -142,3 +144,19 @@ def test_letters_of_every_kind_survive(folder, tmp_path):
     assert main(["generate", prompt, *options, "--device", "cpu"]) == 0
     assert _generate.read_settings(out)["prompt"] == prompt
     assert json.loads(Image.open(out).text[_generate.KEY])["prompt"] == prompt
+
+
+def test_a_folder_is_no_file(folder, tmp_path, capsys):
+    for option, name in (("--trace", "run.safetensors"), ("--strip", "s.png"), ("--out", "o.png")):
+        (tmp_path / name).mkdir()
+        assert draw(folder, option, tmp_path / name) == 1
+        assert "is a folder: name a file in it" in capsys.readouterr().err
+
+
+def test_stopped_while_loading(monkeypatch, capsys):
+    def press(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sd_models, "load", press)
+    assert main(["generate", PROMPT, "--quiet"]) == 130
+    assert "stopped" in capsys.readouterr().err

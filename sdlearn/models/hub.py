@@ -89,7 +89,7 @@ def fetch(repositories: Iterable[str], revision: str = "main") -> Path:
     if setting := offline():
         raise ConnectionError(f"{setting} forbids downloads. Unset it, or load what is here.")
     from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import RepositoryNotFoundError  # gated ones among them
+    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError  # gated ones too
 
     repositories = tuple(repositories)
     for repository in repositories:
@@ -97,6 +97,15 @@ def fetch(repositories: Iterable[str], revision: str = "main") -> Path:
             files = HfApi().list_repo_files(repository, revision=revision)
         except RepositoryNotFoundError:
             continue
+        except HfHubHTTPError:
+            raise
+        except Exception as error:  # of the HTTP library's own kind, and that changes
+            if not type(error).__module__.startswith(("httpx", "requests")):
+                raise
+            raise ConnectionError(
+                f"The Hub can't be reached ({error}), so {repository} can't be fetched. Connect "
+                "this machine, or use pocket-sd15, which needs no network."
+            ) from error
         chosen = wanted(files)
         if not any(file.endswith(".safetensors") for file in chosen):
             continue  # pickles only

@@ -28,6 +28,8 @@ PLACE = re.compile(
     r"\.transformer_blocks\.(?P<depth>\d+)\.attn(?P<kind>[12])$"
 )
 
+LARGE = 2**24  # probabilities; more of them are worked out head by head, if their mean will do
+
 Edit = Callable[[Tensor, Layer], Tensor]
 """``edit(probabilities, layer)``: [batch, heads, places, keys] in and out."""
 
@@ -175,8 +177,12 @@ class _Keep:
         for half, q_half, k_half in zip(self.halves, q.chunk(count), k.chunk(count), strict=True):
             if half not in self.probe.record.halves:
                 continue
-            found = attend(module, q_half, k_half)  # [pictures, heads, places, keys]
-            for edit in self.edits.get(half, ()):
+            edits = self.edits.get(half, ())
+            large = module.heads * q_half.shape[1] * k_half.shape[1] * len(q_half) > LARGE
+            alone = large and self.probe.record.heads == "mean" and not edits
+            look = attend_mean if alone else attend
+            found = look(module, q_half, k_half)  # [pictures, heads, places, keys]
+            for edit in edits:
                 found = edit(found, self.probe.layers[self.layer])
             if self.probe.record.heads == "mean":
                 found = found.mean(1, keepdim=True)
@@ -189,6 +195,17 @@ def attend(module: nn.Module, q: Tensor, k: Tensor) -> Tensor:
     k = k.unflatten(2, (module.heads, -1)).transpose(1, 2)
     scores = q.float() @ k.float().transpose(-1, -2) * module.scale
     return scores.softmax(dim=-1)  # "Attention Is All You Need", 1706.03762, eq. 1
+
+
+def attend_mean(module: nn.Module, q: Tensor, k: Tensor) -> Tensor:
+    """The mean of `attend` over the heads, of which only one at a time is in memory."""
+    q = q.unflatten(2, (module.heads, -1)).unbind(2)
+    k = k.unflatten(2, (module.heads, -1)).unbind(2)
+    mean = 0.0
+    for one_q, one_k in zip(q, k, strict=True):
+        scores = one_q.float() @ one_k.float().transpose(-1, -2) * module.scale
+        mean = mean + scores.softmax(dim=-1)
+    return (mean / module.heads)[:, None]
 
 
 def choose(found: Sequence[Place], wanted: Sequence[str] | None) -> tuple[Place, ...]:

@@ -24,7 +24,7 @@ from sdlearn.stages.keeping import Answered, Keeper
 from sdlearn.stages.parts import Parts
 from sdlearn.stages.schedule import Call, Schedule
 from sdlearn.stages.text import Prompt
-from sdlearn.trace import Attention, Look, Record, Step
+from sdlearn.trace import Attention, Look, Record, Step, Tokens, markup
 
 HALVES = ("uncond", "cond")  # in the order in which they lie in the network's batch
 
@@ -76,7 +76,7 @@ class Guidance:
         return answer
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Denoising(Iterator[Step]):
     """A run in progress: each ``next()`` takes one step and hands out its record.
 
@@ -122,6 +122,8 @@ class Denoising(Iterator[Step]):
         self.changes: list[str] = []
         self.call = 0
         self._usual, self._last_prompt = self.guidance, self.cond
+        self._left = self.latent  # what the last step left: another one was set by somebody
+        self._read: tuple[Tokens, ...] = ()  # the prompts whose words the attention is kept for
         self._keeper = Keeper(self.record, self.schedule, self.look)
         self._levels = self.schedule.alpha_bars.tolist()
         self._inputs: dict[tuple[Any, ...], tuple[Tensor, dict[str, Any]]] = {}
@@ -176,9 +178,11 @@ class Denoising(Iterator[Step]):
         if not isinstance(value, Tensor) or value.shape != self.latent.shape:
             came = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
             raise ValueError(f"xt must be a tensor {tuple(self.latent.shape)}, got {came}.")
+        if not bool(value.isfinite().all()):
+            raise ValueError("xt holds numbers that are none (NaN or infinite).")
         factor = (1 + self.sigma**2) ** 0.5 if self.schedule.sigma_space else 1.0
         moved = float((value - self.xt).float().pow(2).mean().sqrt())
-        self.latent = value * factor
+        self.latent = self._left = (value * factor).to(self.latent)
         self.changes.append(f"xt moved by {moved:.3g} (root mean square)")
 
     @property
@@ -212,6 +216,11 @@ class Denoising(Iterator[Step]):
         self._last_prompt, self._inputs = cond, {}
         self.cond = cond.repeated(pictures // len(cond))
         self.changes.append(note or f"prompt -> {cond.texts[0]!r:.60}")
+        if self.probe.kept and self._read != self.cond.all_tokens:
+            checks.warn(
+                f"From step {self.index} on another prompt is read, whose words stand in other "
+                "places: attention is kept for the first prompt, up to here."
+            )
 
     def edit_attention(self, edit: attention.Edit, note: str) -> None:
         """Let a function change the prompted half's attention to the words, for one step."""
@@ -228,15 +237,38 @@ class Denoising(Iterator[Step]):
         """How many steps are left."""
         return len(self.schedule) - self.index
 
+    def __repr__(self) -> str:
+        """What is being drawn, and how far it is."""
+        texts = ", ".join(f"{text!r:.60}" for text in self.cond.texts)
+        done = f"{self.index} of {len(self.schedule)} steps done"
+        return f"Denoising({texts}: {done}, {self.schedule.name})"
+
+    def _repr_html_(self) -> str:
+        """The same, and how the latent looks now."""
+        now = f"before step {self.index}" if len(self) else "done"
+        seen = [
+            markup.captioned(
+                markup.img(self.look.preview(latent[None]), f"The latent {now}.", width=104), now
+            )
+            for latent in self._to_xt(self.latent, self.sigma)
+        ]
+        return markup.card(repr(self), [markup.row(seen)], kind="denoising")
+
     @torch.no_grad()
     def __next__(self) -> Step:
         """One step: interventions, call or calls of the network, the record."""
         if self.index >= len(self.schedule):
             raise StopIteration
-        for change in self.interventions:
-            change(self)
-        sample, calls = self.latent, self.schedule.calls[self.index]
-        answered = [self._evaluate(call, number) for number, call in enumerate(calls)]
+        before = self.latent, self._left, self.guidance, [*self.edits], [*self.changes]
+        try:
+            for change in self.interventions:
+                change(self)
+            self._note_what_was_set()
+            sample, calls = self.latent, self.schedule.calls[self.index]
+            answered = [self._evaluate(call, number) for number, call in enumerate(calls)]
+        except BaseException:  # Ctrl-C too: half a step is none
+            self.latent, self._left, self.guidance, self.edits, self.changes = before
+            raise
         step = self._keeper.step(
             answered[0],
             sample,
@@ -250,8 +282,16 @@ class Denoising(Iterator[Step]):
             changes=tuple(self.changes),
         )
         self.index += 1
+        self._left = self.latent
         self.guidance, self.edits, self.changes = self._usual, [], []
         return step
+
+    def _note_what_was_set(self) -> None:
+        """Say what the record would not show: a latent set directly, edits that nobody sees."""
+        if self.latent is not self._left:
+            self.changes.append("the latent was set")
+        if self.edits and not self._is_told and "cond" not in self.guidance.halves:
+            self.changes.append("(attention: no effect, at guidance 0 the prompt is not asked)")
 
     def _evaluate(self, call: Call, number: int) -> Answered:
         """Ask, guide, step: one call of the network."""
@@ -278,7 +318,8 @@ class Denoising(Iterator[Step]):
         with ExitStack() as stack:
             if self.edits:
                 stack.enter_context(self._changing(halves))
-            if self.probe.wants(self.index):
+            self._read = self._read or self.cond.all_tokens
+            if self.probe.wants(self.index) and self._read == self.cond.all_tokens:
                 edits = {"cond": self.edits}
                 stack.enter_context(self.probe.reading(self.index, self.call, halves, edits))
             answer = self.parts.unet(
@@ -347,7 +388,7 @@ class Denoising(Iterator[Step]):
         keys = [*kept, *kept_self]
         return Attention(
             layers=self.probe.layers,
-            tokens=self.cond.all_tokens,
+            tokens=self._read or self.cond.all_tokens,
             negative=negative,
             steps=tuple(sorted({key[0] for key in keys})),
             halves=tuple(half for half in HALVES if any(key[2] == half for key in keys)),
@@ -357,4 +398,4 @@ class Denoising(Iterator[Step]):
         )
 
     def _to_xt(self, latent: Tensor, sigma: float) -> Tensor:
-        return latent / (1 + sigma**2) ** 0.5 if self.schedule.sigma_space else latent
+        return latent / (1 + sigma**2) ** 0.5 if self.schedule.sigma_space else latent.clone()

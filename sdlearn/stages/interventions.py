@@ -102,11 +102,12 @@ def attention_of(trace: Trace, until: float = 0.8) -> Intervention:
             changed = probabilities.clone()
             for picture, pairs in enumerate(moved):
                 old = theirs.raw(run.index, layer.name, call=run.call, picture=picture)
-                old = old.flatten(1, 2)
-                if old.shape[:2] != changed.shape[1:3]:
+                if old.shape[:3] != (changed.shape[1], layer.rows, layer.columns):
                     raise ValueError("The two runs' pictures must be of the same size.")
                 ours, other = zip(*pairs, strict=True)
-                changed[picture][:, :, list(ours)] = old[:, :, list(other)].to(changed)
+                changed[picture][:, :, list(ours)] = old.flatten(1, 2)[:, :, list(other)].to(
+                    changed
+                )
             return changed
 
         run.edit_attention(edit, f"attention of the run {trace.prompts[0]!r:.60}")

@@ -25,7 +25,15 @@ from sdlearn.stages.request import EVERYTHING, Request
 from sdlearn.stages.runs import Pictures
 from sdlearn.stages.schedule import Schedule
 from sdlearn.stages.text import Prompt
-from sdlearn.trace import Step, Trace
+from sdlearn.trace import Step, Trace, markup
+
+ROLES = {
+    "text_encoder": "reads the prompt",
+    "text_encoder_2": "reads it once more, and sums it up",
+    "unet": "names the noise in a latent",
+    "vae": "turns pictures into latents, and back",
+    "scheduler": "says how a run steps",
+}
 
 
 class Model:
@@ -313,12 +321,22 @@ class Model:
 
     def __repr__(self) -> str:
         """Name, family, size of its pictures, parameters."""
-        count = sum(p.numel() for n in self.parts.networks.values() for p in n.parameters())
+        count = sum(map(_weights, self.parts.networks.values()))
         height, width = self.size
         return (
             f"Model({self.name}: {self.family}, {height}x{width} pixels, "
             f"{count / 1e6:.1f} M parameters, {self.device}, {str(self.dtype)[6:]})"
         )
+
+    def _repr_html_(self) -> str:
+        """What it is, and its parts: what each is for, its class, its weights."""
+        rows = [
+            (name, ROLES[name], type(part).__name__, f"{_weights(part):,}")
+            for name, part in self.parts.networks.items()
+        ]
+        rows.append(("scheduler", ROLES["scheduler"], type(self.parts.scheduler).__name__, ""))
+        head = ("part", "what it does", "class", "weights")
+        return markup.card(repr(self), [markup.table(rows, head=head)], kind="model")
 
     # -- pictures and latents -----------------------------------------------------------------
 
@@ -350,11 +368,16 @@ class Model:
     def check_latent(self, latent: Any) -> None:
         """Refuse what is no latent of this model."""
         channels = self.parts.unet.config.out_channels
-        if not isinstance(latent, Tensor) or latent.ndim != 4 or latent.shape[1] != channels:
+        is_latent = isinstance(latent, Tensor) and latent.ndim == 4 and 0 not in latent.shape
+        if not is_latent or latent.shape[1] != channels:
             came = tuple(latent.shape) if isinstance(latent, Tensor) else type(latent).__name__
             raise ValueError(f"A latent is a tensor [pictures, {channels}, h, w], got {came}.")
         if not bool(latent.isfinite().all()):
             raise ValueError("The latent holds numbers that are none (NaN or infinite).")
+
+
+def _weights(network: torch.nn.Module) -> int:
+    return sum(weight.numel() for weight in network.parameters())
 
 
 def _given(names: dict[str, Any]) -> dict[str, Any]:

@@ -235,7 +235,21 @@ class Request:
             "eta": self.eta,
             "dtype": str(model.dtype).removeprefix("torch."),
         }
-        usual = {"guidance_rescale": 0.0, "eta": 0.0}
+        if self.latent is not None:
+            said["latent"] = "given"  # the seed did not make it
+        if not isinstance(self.sampler, str | None):
+            said["sampler_settings"] = self._differs(model, schedule)
+        usual = {"guidance_rescale": 0.0, "eta": 0.0, "sampler_settings": {}}
         more = ("strength", "denoising_start", "denoising_end", *SDXL_ONLY, *REFINER_ONLY)
         said |= {name: getattr(self, name) for name in more if getattr(self, name) is not None}
         return {k: v for k, v in said.items() if usual.get(k, ...) != v}
+
+    @staticmethod
+    def _differs(model: Any, schedule: Schedule) -> dict[str, Any]:
+        """What a scheduler of one's own has that the model's would not have under this name."""
+        own = {k: v for k, v in schedule.scheduler.config.items() if not k.startswith("_")}
+        try:
+            named = model.schedule(schedule.steps, schedule.name).scheduler.config
+        except ValueError:  # it has no name here
+            named = model.parts.scheduler.config
+        return {k: v for k, v in own.items() if k not in named or named[k] != v}

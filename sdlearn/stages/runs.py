@@ -126,6 +126,9 @@ def into_hole(model: Model, picture: Any, mask: Any, prompt: Any, request: Reque
     if len(whole) != 1:
         raise ValueError(f"picture must be one picture to draw into, got {len(whole)}.")
     height, width = whole.shape[-2:]
+    if isinstance(mask, Image.Image) and mask.size == checks.pictures(picture)[0].size:
+        # brought to the size that was asked for, as the picture was
+        mask = mask.convert("L").resize((width, height), Image.Resampling.LANCZOS)
     hole = checks.mask(mask, height, width)
     small = _in_places(hole, model.factor)
     count = request.count(prompt)
@@ -183,11 +186,17 @@ def _run(model: Model, request: Request, start: Start) -> Trace:
     seen = walk.latent
     if interrupted and steps and steps[-1].x0 is not None:
         seen = steps[-1].x0  # the best guess so far: the sample itself is still noisy
+    images: list[Image.Image] = []
+    try:
+        images = model.draw(seen.to(start.latent.dtype))
+    except KeyboardInterrupt:
+        interrupted = True
+        checks.warn("Stopped while the picture was drawn; model.to_image(trace.latent) draws it.")
     uncond = walk.uncond if isinstance(walk.uncond, Prompt) else None
     return Trace(
         steps=tuple(steps),
         latent=walk.latent,
-        images=model.draw(seen.to(start.latent.dtype)),
+        images=images,
         prompts=start.cond.texts,
         negative_prompts=() if uncond is None else uncond.texts,
         settings=request.settings(model, start.kind, start.schedule, start.latent),
@@ -252,6 +261,11 @@ def _prompts(
 
     if negative is not None and not isinstance(negative, Prompt):
         _for_each("negative_prompt", negative, len(cond))  # wrong ones are refused at the door
+    if model.family.turbo and request.guidance_scale == 0:
+        checks.warn(
+            "guidance_scale=0 ignores the prompt here. Elsewhere a Turbo model is asked for 0 to "
+            "draw without guidance; here that is 1: leave guidance_scale out."
+        )
     guided = request.guidance(model.family) != 1.0 or request.interventions
     if negative not in (None, "") and not guided:
         checks.warn(
@@ -293,6 +307,12 @@ def _own_latent(model: Model, request: Request) -> Tensor | None:
     if latent is None:
         return None
     model.check_latent(latent)
+    _check_sides(model, latent, request)
+    return latent
+
+
+def _check_sides(model: Model, latent: Tensor, request: Request) -> None:
+    """Refuse a size that is not the latent's."""
     sides = [side * model.factor for side in latent.shape[-2:]]
     for name, asked, has in (
         ("height", request.height, sides[0]),
@@ -300,7 +320,6 @@ def _own_latent(model: Model, request: Request) -> Tensor | None:
     ):
         if asked not in (None, has):
             raise ValueError(f"latent is for a {name} of {has}, and {name}={asked} was asked for.")
-    return latent
 
 
 def _latents_or_pictures(
@@ -310,6 +329,7 @@ def _latents_or_pictures(
         picture = picture.latent
     if isinstance(picture, Tensor):
         model.check_latent(picture)
+        _check_sides(model, picture, request)
         return picture, None
     return None, _pixels(model, picture, request)
 

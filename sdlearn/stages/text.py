@@ -227,7 +227,7 @@ def encode(
 def check_texts(name: str, texts: object) -> tuple[str, ...]:
     """One text or several as a tuple, or an error that says what came instead."""
     if isinstance(texts, str):
-        return (texts,)
+        texts = (texts,)
     if not isinstance(texts, Sequence) or isinstance(texts, bytes):
         raise TypeError(
             f"{name} must be a text or a list of texts, got {type(texts).__name__}"
@@ -238,6 +238,11 @@ def check_texts(name: str, texts: object) -> tuple[str, ...]:
     for text in texts:
         if not isinstance(text, str):
             raise TypeError(f"{name} must hold texts, and {text!r:.60} is none.")
+        if any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise ValueError(
+                f"{name} holds half a character ({text!r:.60}), as texts do that were decoded "
+                "wrongly. Write the character anew."
+            )
     return tuple(texts)
 
 

@@ -69,7 +69,11 @@ def described(word: WordMap) -> str:
 def attention_html(attention: Attention) -> str:
     """The attention of a run: the mean map of every word."""
     maps = []
-    if attention.kept and all(tokens == attention.tokens[0] for tokens in attention.tokens):
+    if (
+        attention.kept
+        and attention.is_read
+        and all(tokens == attention.tokens[0] for tokens in attention.tokens)
+    ):
         maps = word_means(attention)
     pictures = [_small(word.image(104), described(word), word.word) for word in maps]
     return markup.card(repr(attention), [markup.row(pictures)], kind="attention")
@@ -93,7 +97,7 @@ def trace_html(trace: Trace) -> str:
     parts.append(markup.beside(markup.row(pictures), _about(trace)))
     if previews := _previews(trace):
         parts += [markup.note("x0, as each step guessed it"), markup.row(previews)]
-    if count == 1 and trace.images and "attention" in trace.recorded:
+    if count == 1 and trace.images and "attention" in trace.recorded and trace.attention.is_read:
         lit = [
             _small(word.overlay(trace.images[0], size=104), described(word), word.word)
             for word in word_means(trace.attention)

@@ -99,6 +99,11 @@ class Attention:
         return self._map("(padding)", positions)
 
     @property
+    def is_read(self) -> bool:
+        """Whether the chosen half had words: what SDXL takes for no prompt has none."""
+        return self.chosen != "uncond" or len(self.negative) == len(self.tokens)
+
+    @property
     def words(self) -> Words:
         """The words that can be asked for."""
         return self._read().words

@@ -340,6 +340,20 @@ def test_offline_means_offline(online, monkeypatch, name):
     assert online == []
 
 
+def test_a_hub_out_of_reach_is_explained(online, monkeypatch):
+    import huggingface_hub
+
+    class ConnectError(Exception):
+        __module__ = "httpx"
+
+    def fail(self, repository, revision):
+        raise ConnectError("[Errno 111] Connection refused")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "list_repo_files", fail)
+    with pytest.raises(ConnectionError, match=r"can't be reached.*refused.*use pocket-sd15"):
+        loading.find("sd15", download=True)
+
+
 def test_repositories_that_are_all_gone(online):
     with pytest.raises(LookupError, match="None of these repositories"):
         loading.find("sdxl", download=True)

@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import diffusers
@@ -20,10 +21,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sdlearn.models import wrap
+from sdlearn.models import load, wrap
 from sdlearn.stages.pipeline import Model
 from sdlearn.trace import Trace
 
+MODELS = Path(__file__).resolve().parents[2] / "data" / "models"
 PROMPT = "a red cat on the grass"
 STEPS = 3
 
@@ -62,13 +64,16 @@ class Run:
 
 @cache
 def pipeline(kind: str, task: str = "noise", dtype: torch.dtype = torch.float32) -> Any:
-    """A tiny pipeline for drawing from "noise", from an "image" or into a "hole"; shared."""
+    """A pipeline, tiny or pocket: from "noise", from an "image" or into a "hole"; shared."""
     if task != "noise":
         source = pipeline(kind, dtype=dtype)
         made = TASKS["sdxl" if kind.startswith("sdxl") else "sd", task]
         known = inspect.signature(made.__init__).parameters
         parts = {**source.config, **source.components}
         pipe = made(**{name: part for name, part in parts.items() if name in known})
+    elif kind.startswith("pocket-"):
+        made = diffusers.StableDiffusionPipeline
+        pipe = made.from_pretrained(MODELS / kind, safety_checker=None, torch_dtype=dtype)
     else:
         pipe = tiny.pipeline(kind).to(dtype)
         # As in every published config: latents are no pixels, and not to be clipped to -1 to 1.
@@ -79,7 +84,12 @@ def pipeline(kind: str, task: str = "noise", dtype: torch.dtype = torch.float32)
 
 @cache
 def model(kind: str, dtype: torch.dtype = torch.float32) -> Model:
-    """The same weights as ours; shared, as every test has to leave it as it was."""
+    """The same weights as ours; shared, as every test has to leave it as it was.
+
+    A pocket model is loaded a second time, by our own loading.
+    """
+    if kind.startswith("pocket-"):
+        return load(kind, device="cpu", dtype=dtype)
     return wrap(pipeline(kind, dtype=dtype))
 
 

@@ -53,6 +53,7 @@ WRONG = {
     "prompt None": (TypeError, 'prompt must be a text.*say ""', generate(None)),
     "prompt bytes": (TypeError, "prompt must be a text.*bytes", generate(b"a cat")),
     "prompt number": (TypeError, "prompt must be a text.*int", generate(3)),
+    "prompt with half a character": (ValueError, "half a character", generate("a \ud83d cat")),
     "prompt with a number": (TypeError, "prompt must hold texts.*3", generate(["a", 3])),
     "prompt empty list": (ValueError, "prompt is an empty list", generate([])),
     "prompt of another model": (ValueError, "another model.*56.*24", read_by("sdxl")),

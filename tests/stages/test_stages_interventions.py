@@ -161,6 +161,7 @@ def test_pieces_match_one_for_one():
         ({"steps": 2}, {}, "Step 2.*same number of steps"),
         ({"record": Record(heads="each", every=2)}, {}, r"Step 1.*every=1"),
         ({"height": 72}, {}, "same size"),
+        ({"height": 32, "width": 128}, {}, "same size"),  # as many places, in another shape
         ({"prompt": [PROMPT, OTHER]}, {}, r"2 pictures.*trace\.of\(0\)"),
         ({}, {"sampler": "heun"}, "call=1"),
     ],
@@ -186,6 +187,19 @@ def test_another_prompt_from_the_middle(plain):
     assert [bool(step.changes) for step in two.steps] == [True, False, False]
 
 
+def test_the_maps_are_those_of_the_prompt_that_was_read():
+    other = model("sd1").encode("a blue dog with a crown")
+    with pytest.warns(UserWarning, match="From step 2 on another prompt is read"):
+        trace = draw(intervene=interventions.prompt_from(other, start=0.5))
+    assert trace.attention.steps == (0, 1)
+    assert trace.attention["cat"].mean().values.sum() > 0
+    with pytest.raises(LookupError, match="crown"):
+        trace.attention["crown"]
+    whole = draw(intervene=interventions.prompt_from(other, start=0.0))
+    assert whole.attention.steps == (0, 1, 2)
+    assert whole.attention["crown"].mean().values.sum() > 0
+
+
 def test_guidance_in_an_interval(plain):
     trace = draw(intervene=interventions.guidance_between(0.3, 0.6))
     assert [step.guidance_scale for step in trace.steps] == [1.0, 7.5, 1.0]
@@ -208,6 +222,62 @@ def test_guidance_that_sets_in_where_there_was_none():
     torch.testing.assert_close(
         step.eps, step.eps_uncond + 2.0 * (step.eps_cond - step.eps_uncond), rtol=0, atol=0
     )
+
+
+def test_a_latent_changed_in_place_leaves_the_record_as_it_was(plain):
+    def emptied(xt):
+        xt[..., :4] = 0
+        return xt
+
+    trace = draw(intervene=interventions.latent_at(1, emptied))
+    assert torch.equal(trace.steps[0].sample_next, plain.steps[0].sample_next)
+    assert "xt moved by 0 " not in trace.steps[1].changes[0]
+    assert not trace.steps[1].sample[..., :4].any()
+
+
+def test_a_latent_that_is_set_directly_is_told():
+    def halved(run):
+        if run.index == 1:
+            run.latent = run.latent * 0.5
+
+    trace = draw(intervene=halved)
+    assert [step.changes for step in trace.steps] == [(), ("the latent was set",), ()]
+
+
+def test_a_latent_in_double_precision_is_taken():
+    double = draw(intervene=interventions.latent_at(1, lambda xt: 2 * xt.double()))
+    single = draw(intervene=interventions.latent_at(1, lambda xt: 2 * xt))
+    assert torch.equal(double.latent, single.latent)
+
+
+def test_a_change_that_does_nothing_says_so():
+    trace = draw(guidance_scale=0.0, intervene=interventions.scale_word("cat", 3.0))
+    assert all("no effect" in step.changes[-1] for step in trace.steps)
+    assert torch.equal(trace.latent, draw(guidance_scale=0.0).latent)
+
+
+def test_half_a_step_is_none():
+    made, twice = model("sd1"), interventions.scale_word("cat", 2.0)
+    schedule = made.schedule(3, "heun")
+    begun = made.noise(3) * schedule.scheduler.init_noise_sigma
+    walk = made.denoise(PROMPT, begun, schedule, intervene=twice)
+    first = next(walk)
+    forward, calls = walk.parts.unet.forward, []
+
+    def press(*given, **settings):
+        calls.append(1)
+        if len(calls) == 2:  # between Heun's two calls
+            raise KeyboardInterrupt
+        return forward(*given, **settings)
+
+    walk.parts.unet.forward = press
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            next(walk)
+    finally:
+        del walk.parts.unet.forward
+    assert torch.equal(walk.latent, first.sample_next)
+    assert walk.edits == [] and walk.changes == []
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "euler"])
@@ -272,6 +342,12 @@ WRONG = {
         "step must be at least 0",
         "latent_at",
         (-1, lambda xt: xt),
+    ),
+    "a latent of no numbers": (
+        ValueError,
+        "NaN or infinite",
+        "latent_at",
+        (0, lambda xt: xt * NAN),
     ),
     "a latent of another shape": (ValueError, "xt must be", "latent_at", (0, lambda xt: xt[0])),
     "vectors of another shape": (

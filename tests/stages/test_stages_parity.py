@@ -78,6 +78,28 @@ def test_any_scheduler_object(made, settings):
     same(trace, theirs(pipeline("sd1"), PROMPT, sampler=other, steps=4, seed=3))
 
 
+@pytest.mark.parametrize("name", COUNTERPARTS)
+@pytest.mark.parametrize("record", [(), EVERYTHING], ids=["unrecorded", "recorded"])
+def test_every_sampler_on_trained_weights(name, record):
+    both("pocket-sd15", sampler=name, steps=2, record=record)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"guidance_scale": 1.0},
+        {"guidance_scale": 3.3, "guidance_rescale": 0.7},
+        {"negative_prompt": "a dog", "height": 72, "width": 136},
+        {"prompt": [PROMPT, OTHER], "seed": [3, 4, 5, 6]},
+        {"dtype": torch.bfloat16},
+        {"dtype": torch.bfloat16, "sampler": "euler", "record": EVERYTHING},
+    ],
+    ids=["no guidance", "rescaled", "odd size", "batch", "bf16", "bf16, recorded"],
+)
+def test_settings_on_trained_weights(settings):
+    both("pocket-sd15", **{"steps": 2, **settings})
+
+
 def test_ddim_with_fresh_noise():
     assert both("sd1", sampler="ddim", eta=0.7).settings["eta"] == 0.7
 

@@ -88,6 +88,15 @@ def test_the_picture_is_brought_to_size():
     assert torch.equal(ours.latent, small.latent)  # 1 is Lanczos
 
 
+# --- trained weights
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("sampler", [None, "dpmpp_2m", "euler_ancestral"])
+def test_from_a_picture_on_trained_weights(sampler, dtype):
+    from_picture("pocket-sd15", sampler=sampler, strength=0.6, dtype=dtype, picture=photo(128, 128))
+
+
 # --- the refiner
 
 

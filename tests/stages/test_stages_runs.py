@@ -4,6 +4,8 @@ import warnings
 
 import pytest
 import torch
+from diffusers import EulerDiscreteScheduler
+from PIL import Image
 from side_by_side import PROMPT, hole, model, photo, same_pictures
 
 from sdlearn.stages.parts import Parts
@@ -53,6 +55,81 @@ def test_every_kind_of_run_can_be_interrupted(method):
     with pytest.warns(UserWarning, match="Stopped after 1 of"):
         trace = getattr(model("sd1"), method)(*more, PROMPT, steps=4, on_step=stop_after(1))
     assert trace.interrupted and len(trace.steps) == 1 and trace.image.size == (64, 64)
+
+
+def test_stopped_while_the_picture_is_drawn_the_steps_are_kept(monkeypatch):
+    def press(latent):
+        raise KeyboardInterrupt
+
+    tiny = model("sd1")
+    whole = tiny.generate(PROMPT, steps=2, seed=3)
+    monkeypatch.setattr(tiny.parts.vae, "decode", lambda *_, **__: press(None))
+    with pytest.warns(UserWarning, match="Stopped while the picture was drawn"):
+        trace = tiny.generate(PROMPT, steps=2, seed=3)
+    assert trace.interrupted and not trace.images
+    assert torch.equal(trace.latent, whole.latent)
+    monkeypatch.undo()
+    same_pictures([tiny.to_image(trace.latent)], whole.images)
+
+
+def test_a_turbo_model_says_what_guidance_0_means_here():
+    with pytest.warns(UserWarning, match="guidance_scale=0 ignores the prompt here"):
+        model("sd-turbo").generate(PROMPT, steps=1, guidance_scale=0.0)
+
+
+def test_a_mask_of_the_pictures_size_is_scaled_with_it():
+    trace = model("sd1").inpaint(photo(96, 96), hole(96, 96), PROMPT, steps=2, height=64, width=64)
+    same = model("sd1").inpaint(
+        photo(96, 96),
+        hole(96, 96).resize((64, 64), Image.Resampling.LANCZOS),
+        PROMPT,
+        steps=2,
+        height=64,
+        width=64,
+    )
+    assert trace.image.size == (64, 64)
+    assert torch.equal(trace.latent, same.latent)
+
+
+def test_a_trace_has_a_size_of_its_own():
+    begun = model("sd1").generate(PROMPT, steps=2)
+    with pytest.raises(ValueError, match="latent is for a height of 64, and height=32"):
+        model("sd1").image_to_image(begun, PROMPT, steps=2, height=32)
+
+
+def test_attention_of_what_had_no_words_can_be_shown():
+    trace = model("sdxl").generate(PROMPT, steps=1, record=Record(halves=("uncond",)))
+    assert "<" in trace._repr_html_()
+
+
+def test_the_settings_say_what_the_seed_and_the_samplers_name_do_not():
+    tiny = model("sd1")
+    noise = tiny.noise(7)
+    assert tiny.generate(PROMPT, steps=2, latent=noise).settings["latent"] == "given"
+    assert "latent" not in tiny.generate(PROMPT, steps=2).settings
+    trailing = EulerDiscreteScheduler.from_config(
+        tiny.parts.scheduler.config, timestep_spacing="trailing"
+    )
+    trace = tiny.generate(PROMPT, steps=2, sampler=trailing)
+    assert trace.settings["sampler_settings"]["timestep_spacing"] == "trailing"
+    named = tiny.generate(PROMPT, steps=2, sampler="euler")
+    assert "sampler_settings" in trace.diff(named).settings
+    assert "sampler_settings" not in named.settings
+
+
+def test_what_a_model_and_a_run_say_of_themselves():
+    tiny = model("sdxl")
+    shown = tiny._repr_html_()
+    for said in ("reads the prompt", "UNet2DConditionModel", "text_encoder_2", "names the noise"):
+        assert said in shown
+    schedule = tiny.schedule(3, "ddim")
+    walk = tiny.denoise("a <b>cat</b>", tiny.noise([3, 4]), schedule)
+    next(walk)
+    assert repr(walk) == "Denoising('a <b>cat</b>', 'a <b>cat</b>': 1 of 3 steps done, ddim)"
+    assert "<b>" not in walk._repr_html_() and walk._repr_html_().count("<img") == 2
+    for _ in walk:
+        pass
+    assert "done" in walk._repr_html_()
 
 
 def test_an_error_of_ones_own_is_not_swallowed():
