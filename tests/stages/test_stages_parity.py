@@ -49,9 +49,10 @@ def test_every_sampler(name):
     both("sd1", sampler=name, guidance_scale=1.0, record=())
 
 
-@pytest.mark.parametrize("name", ["ddim", "euler", "heun", "plms", "dpmpp_2m", "unipc", "lcm"])
-def test_samplers_of_v_prediction(name):
-    both("sd2-v", sampler=name)
+@pytest.mark.parametrize("name", COUNTERPARTS)
+@pytest.mark.parametrize("kind", ["sd2-v", "sdxl"])
+def test_every_sampler_of_other_families(kind, name):
+    both(kind, sampler=name)
 
 
 @pytest.mark.parametrize(

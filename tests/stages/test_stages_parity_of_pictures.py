@@ -107,8 +107,9 @@ def test_from_a_picture_on_trained_weights(sampler, dtype):
         {"strength": 0.6, "aesthetic_score": 7.5, "negative_aesthetic_score": 1.0},
         {"strength": 0.6, "negative_prompt": OTHER, "crop": (8, 16), "picture": photo(48, 64)},
         {"strength": 0.6, "sampler": "heun", "seed": [3, 4]},
+        {"strength": 0.6, "dtype": torch.bfloat16},
     ],
-    ids=["plain", "scores", "crop", "heun"],
+    ids=["plain", "scores", "crop", "heun", "bf16"],
 )
 def test_refiner(settings):
     trace = from_picture("sdxl-refiner", **settings)
