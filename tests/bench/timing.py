@@ -20,6 +20,7 @@ class Row:
         theirs: Milliseconds of what it is compared with.
         goal: The largest ratio that is good enough; None where there is no goal.
         note: What else is worth a line's end.
+        limit: The milliseconds that ours may take at most; None where nobody said.
     """
 
     title: str
@@ -27,6 +28,7 @@ class Row:
     theirs: tuple[float, ...]
     goal: float | None = 1.0
     note: str = ""
+    limit: float | None = None
 
     @property
     def ratios(self) -> list[float]:
@@ -35,8 +37,18 @@ class Row:
 
     @property
     def misses(self) -> bool:
-        """Whether there is a goal, and it is not met."""
-        return self.goal is not None and median(self.ratios) > self.goal
+        """Whether there is a goal or a limit, and it is not kept."""
+        return bool(self.complaint)
+
+    @property
+    def complaint(self) -> str:
+        """Which of them isn't kept, in words."""
+        said = []
+        if self.goal is not None and median(self.ratios) > self.goal:
+            said.append(f"above the goal of {self.goal:g}")
+        if self.limit is not None and median(self.ours) > self.limit:
+            said.append(f"longer than {self.limit:,.0f} ms")
+        return ", ".join(said)
 
     def __str__(self) -> str:
         """One aligned line."""
@@ -44,7 +56,7 @@ class Row:
         return (
             f"{self.title:30} {median(self.ours):9.2f} {median(self.theirs):9.2f} {ratio:6.2f}"
             f"   {min(self.ratios):.2f} .. {max(self.ratios):.2f}"
-            f"{f'   above the goal of {self.goal:g}' if self.misses else ''}"
+            f"{self.complaint and f'   {self.complaint}'}"
             f"{self.note and f'   {self.note}'}"
         )
 
