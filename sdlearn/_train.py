@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
+
+COLOURS = 48  # of the curves on a card
 
 
 class TrainError(Exception):
@@ -53,12 +56,38 @@ def export(
     _offline()
     from sdlearn.training import run
 
+    place = _path(target) or run.exported_folder(name)
     try:
-        written = run.export(name, stages, _path(folder), _path(target), unfinished=unfinished)
+        written = run.export(name, stages, _path(folder), place, unfinished=unfinished)
+        written = [*written, *_exported_curves(name, stages, _path(folder), place)]
     except (ValueError, OSError) as error:
         raise TrainError(str(error)) from error
     for path in written:
         print(path)
+
+
+def _exported_curves(
+    name: str, stages: Sequence[str] | None, folder: Path | None, target: Path
+) -> list[Path]:
+    """Put the curves of exported stages beside the weights, and show them on the card."""
+    from PIL import Image
+
+    from sdlearn.training import card, run
+
+    drawn = curves(folder or run.default_folder(name), name)
+    kept = target / card.CURVES
+    kept.mkdir(exist_ok=True)
+    for path in drawn:
+        if stages is None or path.parent.name in stages:
+            with Image.open(path) as figure:  # lines on white: a few colours will do
+                small = figure.convert("RGB").quantize(COLOURS)
+            small.save(kept / f"{path.parent.name}.png", optimize=True)
+    exported = json.loads((target / "recipe.json").read_text("utf-8"))["stages"]
+    for path in kept.glob("*.png"):
+        if path.stem not in exported:  # a stage whose weights another one has replaced
+            path.unlink()
+    card.write(target)
+    return sorted(kept.glob("*.png"))
 
 
 def curves(folder: Path, name: str) -> list[Path]:
@@ -87,53 +116,85 @@ def evaluate(
 ) -> None:
     """Print PocketEval's table of a model; with a target, keep it and the curves there."""
     _offline()
-    from tqdm import tqdm
-
-    from sdlearn.training import card, conditioning, pocketeval, run, sweeps
+    from sdlearn.training import card, conditioning, run, sweeps
 
     folder = Path(model) if Path(model).is_dir() else run.exported_folder(model)
+    settings = {"steps": steps, "guidance_scale": guidance_scale}
     try:
-        draws = sweeps.model_draws(folder, steps=steps, guidance_scale=guidance_scale)
-        categories = len(pocketeval.CATEGORIES)
-        with tqdm(total=categories * count, unit="pictures", mininterval=2) as bar:
-            result = pocketeval.evaluate(draws(), count, progress=bar.update)
+        if target is not None:
+            Path(target).mkdir(parents=True, exist_ok=True)  # before the hour that it may take
+        pair = sweeps.loaded(folder)
+        draws = sweeps.model_draws(*pair, **settings)
+        result = _asked(draws(), count)
         print(f"{folder.name}, {steps} DDIM steps, guidance {guidance_scale:g}\n\n{result}")
-        kept: dict[str, object] = {
-            "steps": steps,
-            "guidance_scale": guidance_scale,
-            "rows": [asdict(row) for row in result.rows],
-        }
-        figures = {}
-        told = conditioning.measured(
-            *sweeps.loaded(folder), steps=steps, guidance_scale=guidance_scale
-        )
+        kept = {**settings, "weights": card.weights(folder)}
+        kept["rows"] = [asdict(row) for row in result.rows]
+        told = conditioning.measured(*pair, **settings)
         if told:
             kept["conditioning"] = told
             print("\n" + conditioning.markdown(told))
+        _keep(target, folder, kept, result.markdown())
         if sweep:
-            for what, values in (("steps", sweeps.STEPS), ("guidance_scale", sweeps.GUIDANCE)):
-                each = {value: draws(**{what: value}) for value in values}
-                with tqdm(total=len(each) * categories * sweep, desc=what, mininterval=2) as bar:
-                    rows = sweeps.sweep(each, sweep, progress=bar.update)
-                kept[what.split("_")[0] + "_sweep"] = [asdict(row) for row in rows]
-                figures[what] = _figure(rows, what)
-                print(f"\n{what:>14} score  held out  variety  burnt")
-                for row in rows:
-                    print(
-                        f"{row.value:>14g} {row.score:.3f} {row.heldout:>9.3f} "
-                        f"{row.variety:>8.3f} {row.clipped:>6.3f}"
-                    )
+            for what, rows in _swept(draws, sweep):
+                kept[f"{what.split('_')[0]}_sweep"] = [asdict(row) for row in rows]
+                if target is not None:
+                    _figure(rows, what).save(Path(target) / f"{what}.png")
+                _keep(target, folder, kept, result.markdown())
     except (ValueError, OSError) as error:
         raise TrainError(str(error)) from error
-    if target is not None:
-        place = Path(target)
-        place.mkdir(parents=True, exist_ok=True)
-        (place / "pocketeval.json").write_text(json.dumps(kept, indent=2) + "\n", "utf-8")
-        (place / "pocketeval.md").write_text(result.markdown() + "\n", "utf-8")
-        for what, figure in figures.items():
-            figure.save(place / f"{what}.png")
-        if place.resolve() == (folder / card.EVALUATION).parent.resolve():
-            print(card.write(folder))
+
+
+def _asked(draw: Callable, count: int) -> Any:
+    """PocketEval's result, with a progress bar."""
+    from tqdm import tqdm
+
+    from sdlearn.training import pocketeval
+
+    with tqdm(total=len(pocketeval.CATEGORIES) * count, unit="pictures", mininterval=2) as bar:
+        return pocketeval.evaluate(draw, count, progress=bar.update)
+
+
+def _swept(draws: Callable[..., Callable], count: int) -> Iterator[tuple[str, list]]:
+    """What a setting gives at each of its values, setting after setting; printed, too."""
+    from tqdm import tqdm
+
+    from sdlearn.training import pocketeval, sweeps
+
+    for what, values in (("steps", sweeps.STEPS), ("guidance_scale", sweeps.GUIDANCE)):
+        each = {value: draws(**{what: value}) for value in values}
+        total = len(each) * len(pocketeval.CATEGORIES) * count
+        with tqdm(total=total, desc=what, unit="pictures", mininterval=2) as bar:
+            rows = sweeps.sweep(each, count, progress=bar.update)
+        print(f"\n{what:>14} score  held out  variety  burnt")
+        for row in rows:
+            print(
+                f"{row.value:>14g} {row.score:.3f} {row.heldout:>9.3f} "
+                f"{row.variety:>8.3f} {row.clipped:>6.3f}"
+            )
+        yield what, rows
+
+
+def _keep(target: str | None, folder: Path, kept: dict[str, Any], table: str) -> None:
+    """Write what is measured so far. Sweeps of the same weights stay, those of others go."""
+    from sdlearn.training import card
+
+    if target is None:
+        return
+    place = Path(target)
+    path = place / card.EVALUATION.name
+    before = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    for what in ("steps", "guidance_scale"):
+        key = f"{what.split('_')[0]}_sweep"
+        if before.get("weights") == kept["weights"] and key in before:
+            kept.setdefault(key, before[key])
+        if key not in kept:
+            (place / f"{what}.png").unlink(missing_ok=True)
+    draft = path.with_suffix(".draft")
+    draft.write_text(json.dumps(kept, indent=2) + "\n", "utf-8")
+    draft.replace(path)
+    (place / "pocketeval.md").write_text(table + "\n", "utf-8")
+    if place.resolve() == (folder / card.EVALUATION).parent.resolve():
+        print(card.write(folder))
 
 
 def _figure(rows: Sequence, what: str):

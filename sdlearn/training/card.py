@@ -2,20 +2,23 @@
 
 Every figure in it is read from what lies beside the weights: `recipe.json`, which the export
 writes, and `eval/pocketeval.json`, which `sdlearn eval` writes. So the card can't say more than
-was measured.
+was measured; and what was measured of other weights than those that lie there, it leaves out.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sdlearn import world
 from sdlearn.training import conditioning
 from sdlearn.training.pocketeval import Result, Row
 
 EVALUATION = Path("eval") / "pocketeval.json"
+CURVES = "curves"  # a picture for each stage
 
 STAGES = {
     "clip": "text and picture encoder (CLIP)",
@@ -38,8 +41,7 @@ ABOUT = """# {name}
 
 A small Stable Diffusion, really trained: the anatomy of {mirrors} in miniature, in diffusers'
 format. It draws **Pocket World**, pictures of {size} x {size} pixels that a program can draw,
-caption and check, and hardly anything else. It is for teaching: {quick}, with every part in its
-place.
+caption and check, and hardly anything else. It is for teaching, with every part in its place.
 
 **It is not** {mirrors}, nor distilled from it, and knows nothing of photographs. Words that
 Pocket World does not have mean nothing to it.
@@ -82,10 +84,11 @@ FRAMES = """
 
 DATA = """## Data
 
-{pictures:,} scenes of Pocket World, drawn by `sdlearn.world`: 16 kinds of things, 10 colours,
-accessories, relations, places, four styles. No picture was collected, and nobody's work was used.
-Some combinations (of colour and kind, of accessory and kind, of relation and kinds) are held out:
-no training picture shows them.
+{pictures:,} scenes of Pocket World, drawn by `sdlearn.world`: {kinds} kinds of things, {colours}
+colours, accessories, relations, places, {styles} styles. No picture was collected, and nobody's
+work was used. Some combinations (of colour and kind, of accessory and kind, of relation and kinds)
+are held out: no training picture shows them. (In words some do occur: among the false captions
+that the text encoder learnt to tell from true ones.)
 """
 
 LICENCE = """## Licence
@@ -117,24 +120,52 @@ def text(folder: Path) -> str:
         name=folder.name,
         mirrors=recipe["mirrors"],
         size=frames["size"] if frames else recipe["size"],
-        quick="a few seconds a picture" if frames else "half a second a picture on a laptop",
         code=CODE[pipeline].format(name=folder.name),
     )
-    data = DATA.format(pictures=recipe["pictures"])
+    data = DATA.format(
+        pictures=recipe["pictures"],
+        kinds=len(world.KINDS),
+        colours=len(world.COLOURS),
+        styles=len(world.STYLES),
+    )
     if frames:
         sides = f"{', '.join(map(str, frames['sides'][:-1]))} and {frames['sides'][-1]}"
         data += FRAMES.format(**{**frames, "sides": sides})
     evaluation = _read(folder / EVALUATION)
+    if evaluation and evaluation.get("weights") != weights(folder):
+        evaluation = None  # what was measured is another model
     parts = [
         about,
         data,
         _shared(recipe.get("shared") or {}),
-        _training(record),
+        _training(record, folder),
         _evaluation(evaluation, folder),
         _conditioning(evaluation),
         LICENCE,
     ]
     return "\n".join(part.strip("\n") + "\n" for part in parts if part)
+
+
+def weights(folder: Path) -> dict[str, str]:
+    """A digest of each weights file that draws a model's pictures: what a score belongs to.
+
+    Shared parts count, and so does what a refiner's base model draws before it.
+
+    Args:
+        folder: The model's folder.
+    """
+    folders = {"": folder}
+    if folder.name.endswith("-refiner"):
+        folders["base: "] = folder.with_name(folder.name.removesuffix("-refiner"))
+    return {
+        whose + path.relative_to(place).as_posix(): _digest(path)
+        for whose, place in folders.items()
+        for path in sorted(place.glob("*/*.safetensors"))
+    }
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def _shared(shared: dict[str, str]) -> str:
@@ -153,7 +184,7 @@ def _conditioning(measured: dict[str, Any] | None) -> str:
     return f"## {title}\n\n{conditioning.markdown(found)}"
 
 
-def _training(record: dict[str, Any]) -> str:
+def _training(record: dict[str, Any], folder: Path) -> str:
     lines = [
         "## Training",
         "",
@@ -182,7 +213,12 @@ def _training(record: dict[str, Any]) -> str:
             found.setdefault(key, []).append(made[key])
     if any("earlier" in made for made in record["stages"].values()):
         lines += ["", "Of several runs the last follows this recipe, those before it earlier ones."]
-    return "\n".join([*lines, "", *_scores(found)]) + "\n"
+    drawn = [
+        f"![{title}: what the loss did in its training.]({CURVES}/{stage}.png)"
+        for stage, title in STAGES.items()
+        if (folder / CURVES / f"{stage}.png").exists()
+    ]
+    return "\n".join([*lines, "", *_scores(found), *([""] if drawn else []), *drawn]) + "\n"
 
 
 def _scores(found: dict[str, list[float]]) -> Iterator[str]:

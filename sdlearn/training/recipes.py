@@ -229,12 +229,11 @@ POCKET_SD21 = replace(
     scheduler=POCKET_SD15.scheduler | {"prediction_type": "v_prediction"},
     plans={
         "clip": Plan(steps=1_200, batch=96, rate=1.5e-3, warmup=100, weight_decay=0.05, ema=0.998),
-        "unet": Plan(steps=3_000, batch=64, rate=2e-3, warmup=100, decay=0.5, ema=0.999),
+        "unet": Plan(steps=1_650, batch=64, rate=1e-3, warmup=50, decay=1.0, ema=0.998),
     },
     clip_name="pocket-openclip",
     shared={"tokenizer": "pocket-sd15/tokenizer", "vae": "pocket-sd15/vae"},
     sees="pocket-clip",
-    snr_floor=0.0,
 )
 
 _SDXL_SHARED = {
@@ -268,7 +267,7 @@ POCKET_SDXL = replace(
     scheduler=POCKET_SD15.scheduler,
     plans={
         "unet": Plan(steps=1_400, batch=64, rate=2e-3, warmup=100, decay=0.3, ema=0.999),
-        "grow": Plan(steps=1_300, batch=32, rate=1e-3, warmup=50, decay=0.5, ema=0.998),
+        "grow": Plan(steps=2_600, batch=32, rate=1e-3, warmup=50, decay=0.8, ema=0.998),
     },
     pipeline="StableDiffusionXLPipeline",
     shared={

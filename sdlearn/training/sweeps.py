@@ -111,18 +111,16 @@ def sweep(
 
 
 def model_draws(
-    folder: Path, *, steps: int = 25, guidance_scale: float = 5.0
+    model: Model, refiner: Model | None = None, *, steps: int = 25, guidance_scale: float = 5.0
 ) -> Callable[..., Draw]:
-    """Load a diffusers folder; return what makes a `Draw` with other steps or guidance.
-
-    A refiner draws nothing by itself: it gets what its base model, beside it, hands over.
+    """Return what makes a `Draw` of a model with other steps or guidance.
 
     Args:
-        folder: The model's folder.
+        model: What draws.
+        refiner: What does the last steps, if there is one.
         steps: DDIM steps, unless told otherwise.
         guidance_scale: Guidance, unless told otherwise.
     """
-    model, refiner = loaded(folder)
 
     def with_settings(steps: int = steps, guidance_scale: float = guidance_scale) -> Draw:
         return conditioning.draws(model, refiner, steps=steps, guidance_scale=guidance_scale)
@@ -132,6 +130,8 @@ def model_draws(
 
 def loaded(folder: Path) -> tuple[Model, Model | None]:
     """A model from its diffusers folder; a refiner behind its base model.
+
+    A refiner draws nothing by itself: it gets what its base model, beside it, hands over.
 
     Args:
         folder: The model's folder.

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,7 @@ def test_its_anatomy_is_the_recipes(model):
         assert getattr(text.config, name) == value, name
     record = json.loads((FOLDER / "recipe.json").read_text(encoding="utf-8"))
     assert vae.config.scaling_factor == pytest.approx(record["stages"]["vae"]["scaling_factor"])
+    assert record["recipe"] == json.loads(json.dumps(asdict(POCKET_SD15)))
     assert str(model.family) == "SD 1.x"
     assert model.size == (POCKET_SD15.size, POCKET_SD15.size)
 

@@ -19,6 +19,7 @@ RECORD = {
     },
 }
 EVALUATION = {
+    "weights": {},
     "steps": 25,
     "guidance_scale": 5.0,
     "rows": [{"name": "colours", "score": 0.5, "seen": 0.625, "heldout": 0.375, "count": 200}],
@@ -62,6 +63,36 @@ def test_with_an_evaluation_its_table_is_there(folder):
     assert ".png" not in text
     (folder / card.EVALUATION).with_name("steps.png").touch()
     assert "(eval/steps.png)" in card.text(folder)
+
+
+def test_scores_of_other_weights_are_left_out(folder):
+    (folder / card.EVALUATION).parent.mkdir()
+    part = folder / "unet" / "weights.safetensors"
+    part.parent.mkdir()
+    part.write_bytes(b"one")
+    measured = {**EVALUATION, "weights": card.weights(folder)}
+    (folder / card.EVALUATION).write_text(json.dumps(measured))
+    assert "| colours | 0.500" in card.text(folder)
+    part.write_bytes(b"two")
+    assert "Not measured yet" in card.text(folder)
+    assert "| colours | 0.500" not in card.text(folder)
+
+
+def test_a_refiners_scores_are_those_of_its_base_model_too(tmp_path):
+    for name in ("a", "a-refiner"):
+        (tmp_path / name / "unet").mkdir(parents=True)
+        (tmp_path / name / "unet" / "w.safetensors").write_bytes(name.encode())
+    before = card.weights(tmp_path / "a-refiner")
+    (tmp_path / "a" / "unet" / "w.safetensors").write_bytes(b"another")
+    assert set(before) == {"unet/w.safetensors", "base: unet/w.safetensors"}
+    assert card.weights(tmp_path / "a-refiner") != before
+
+
+def test_curves_that_are_there_are_shown(folder):
+    assert "curves/" not in card.text(folder)
+    (folder / card.CURVES).mkdir()
+    (folder / card.CURVES / "unet.png").touch()
+    assert "(curves/unet.png)" in card.text(folder)
 
 
 def test_without_a_recipe_there_is_no_card(tmp_path):

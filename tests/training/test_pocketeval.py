@@ -121,7 +121,7 @@ def test_the_table_says_what_it_compares():
     assert "| accessory | 1.000 | 1.000 | 1.000 | 2 |  |  |" in table
     for text in (table, str(result)):
         assert "the worlds are different and ours is far smaller" in text
-        assert [f"{v:.2f}" in text for v in (0.98, 0.51, 0.85, 0.07, 0.17, 0.74, 0.15, 0.23)]
+        assert all(f"{v:.2f}" in text for v in (0.98, 0.51, 0.85, 0.07, 0.17, 0.74, 0.15, 0.23))
     with pytest.raises(ValueError, match="at least 2"):
         pocketeval.evaluate(oracle, 1)
 
@@ -157,4 +157,4 @@ def test_a_sweep_has_a_row_for_each_setting():
 
 def test_a_folder_that_is_no_model_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no model_index.json.*sdlearn train MODEL"):
-        sweeps.model_draws(tmp_path)
+        sweeps.loaded(tmp_path)

@@ -36,6 +36,11 @@ def test_train_goes_on_exports_and_is_evaluated(copied, tmp_path, capsys):
     assert cli.main([*export, "--unfinished"]) == 0
     assert str(tmp_path / "data" / "models" / "tiny" / "unet") in capsys.readouterr().out
 
+    exported = tmp_path / "data" / "models" / "tiny"
+    for stage in ("text", "vae", "unet"):
+        assert (exported / "curves" / f"{stage}.png").stat().st_size > 1000
+        assert f"(curves/{stage}.png)" in (exported / "README.md").read_text()
+
     kept = tmp_path / "kept"
     line = ["eval", "tiny", "--count", "2", "--steps", "2", "--to", str(kept)]
     assert cli.main(line) == 0
@@ -53,12 +58,27 @@ def test_eval_draws_its_sweeps(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sweeps, "model_draws", lambda *_, **__: lambda **___: oracle)
     monkeypatch.setattr(conditioning, "measured", lambda *_, **__: {})
     monkeypatch.setattr(sweeps, "loaded", lambda folder: (None, None))
+    tmp_path.joinpath("pocketeval.json").write_text('{"weights": {"of": "others"}}')
     monkeypatch.setattr(sweeps, "STEPS", (5, 10))
     monkeypatch.setattr(sweeps, "GUIDANCE", (1.0, 5.0))
     monkeypatch.setattr(sweeps, "VARIETY_PROMPTS", sweeps.VARIETY_PROMPTS[:1])
     assert cli.main(["eval", "any", "--count", "2", "--sweep", "2", "--to", str(tmp_path)]) == 0
     assert {path.name for path in tmp_path.iterdir()} >= {"steps.png", "guidance_scale.png"}
     assert "variety" in capsys.readouterr().out
+    line = ["eval", "any", "--count", "2", "--to", str(tmp_path)]
+    assert cli.main(line) == 0  # the same weights again: what was swept stays
+    kept = json.loads((tmp_path / "pocketeval.json").read_text())
+    assert {"steps_sweep", "guidance_sweep", "rows", "weights"} <= set(kept)
+    assert (tmp_path / "steps.png").exists()
+    (tmp_path / "pocketeval.json").write_text('{"weights": {"of": "others"}}')
+    assert cli.main(line) == 0
+    assert not (tmp_path / "steps.png").exists()
+
+
+def test_eval_asks_for_its_place_before_it_draws(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert cli.main(["eval", "pocket-sd15", "--to", str(tmp_path / "file" / "in it")]) == 1
+    assert "file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,9 @@ def test_what_was_found_stands_on_the_card(tmp_path):
     (tmp_path / "recipe.json").write_text(json.dumps(record))
     (tmp_path / "eval").mkdir()
     (tmp_path / card.EVALUATION).write_text(
-        json.dumps({"steps": 25, "guidance_scale": 5.0, "rows": [], "conditioning": found}).replace(
+        json.dumps(
+            {"weights": {}, "steps": 25, "guidance_scale": 5.0, "rows": [], "conditioning": found}
+        ).replace(
             '"rows": []',
             '"rows": [{"name": "place", "score": 1, "seen": 1, "heldout": 1, "count": 2}]',
         )

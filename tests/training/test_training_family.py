@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -249,7 +250,13 @@ def test_the_velocity_is_diffusers_velocity_and_counts_as_in_min_snr(made):
     velocity = theirs.get_velocity(x0, eps["target"], batch["t"])
     torch.testing.assert_close(batch["target"], velocity, atol=2e-3, rtol=1e-3)
     snr = (alpha_bar / (1 - alpha_bar)).flatten()
-    torch.testing.assert_close(batch["weight"], snr.clamp(max=5) / (snr + 1), atol=1e-4, rtol=1e-3)
+    for floor in (0.0, 1.0):  # at 1 noisy timesteps count as much as the velocity's squared error
+        stage.recipe = replace(stage.recipe, snr_floor=floor)
+        for kind, scale in (("v", snr + 1), ("eps", snr)):
+            stage.kind = kind
+            weight = stage.batch(3, torch.Generator().manual_seed(3))["weight"]
+            counts = (snr + floor).clamp(max=5) / scale
+            torch.testing.assert_close(weight, counts, atol=1e-4, rtol=1e-3)
 
 
 def test_sdxl_is_told_sizes_and_sometimes_nothing(made):
