@@ -9,8 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-COLOURS = 48  # of the curves on a card
-
 
 class TrainError(Exception):
     """Something that the person at the keyboard can put right; the message says how."""
@@ -70,18 +68,14 @@ def _exported_curves(
     name: str, stages: Sequence[str] | None, folder: Path | None, target: Path
 ) -> list[Path]:
     """Put the curves of exported stages beside the weights, and show them on the card."""
-    from PIL import Image
-
-    from sdlearn.training import card, run
+    from sdlearn.training import card, run, sheets
 
     drawn = curves(folder or run.default_folder(name), name)
     kept = target / card.CURVES
     kept.mkdir(exist_ok=True)
     for path in drawn:
         if stages is None or path.parent.name in stages:
-            with Image.open(path) as figure:  # lines on white: a few colours will do
-                small = figure.convert("RGB").quantize(COLOURS)
-            small.save(kept / f"{path.parent.name}.png", optimize=True)
+            sheets.copy_small(path, kept / f"{path.parent.name}.png")
     exported = json.loads((target / "recipe.json").read_text("utf-8"))["stages"]
     for path in kept.glob("*.png"):
         if path.stem not in exported:  # a stage whose weights another one has replaced

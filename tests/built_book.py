@@ -56,6 +56,7 @@ def sources(root):
     made = {str(ROOT / "book"): {"_build", "lessons", "cards", "made", "__pycache__"}}
     shutil.copytree(ROOT / "book", root / "book", ignore=lambda at, _: made.get(at, set()))
     cards = [ROOT / "data" / "world" / "README.md", *ROOT.glob("data/models/*/README.md")]
+    cards += ROOT.glob("data/models/*/*/*.png")  # what they show
     notebooks = [path for kind in BROUGHT for path in (ROOT / "notebooks").glob(kind)]
     for path in [*cards, *notebooks]:
         target = root / path.relative_to(ROOT)

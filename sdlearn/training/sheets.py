@@ -1,4 +1,4 @@
-"""Sheets of sample pictures, written while a stage learns."""
+"""Pictures of a training: sheets of samples, and small copies of figures."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from torch import Tensor
+
+COLOURS = 48  # of a copied figure: lines on white need no more
 
 
 def sheet(rows: Sequence[Tensor], path: Path) -> None:
@@ -21,3 +23,9 @@ def sheet(rows: Sequence[Tensor], path: Path) -> None:
     draft = path.with_suffix(".draft.png")
     Image.fromarray(np.concatenate(lines)).save(draft)
     os.replace(draft, path)
+
+
+def copy_small(figure: Path, path: Path) -> None:
+    """Copy a figure of few colours as a PNG of few bytes."""
+    with Image.open(figure) as whole:
+        whole.convert("RGB").quantize(COLOURS).save(path, optimize=True)
