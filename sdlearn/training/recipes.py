@@ -25,6 +25,9 @@ class Plan:
         weight_decay: What share of a weight goes at each step, in learning rates.
         clip: Gradients longer than this are shortened.
         ema: How much of the averaged weights stays at each step.
+        snr_floor: For a U-Net: what an error of the picture counts at least, in units of the
+            signal's power over the noise's. At 0 the noisy timesteps hardly count, and there it is
+            decided what stands where; 1 is what the squared error of v counts.
     """
 
     steps: int
@@ -35,6 +38,7 @@ class Plan:
     weight_decay: float = 0.0
     clip: float = 1.0
     ema: float = 0.999
+    snr_floor: float = 0.0
 
     def rate_at(self, step: int) -> float:
         """Up in a straight line, level, and down in a straight line to zero."""
@@ -90,9 +94,6 @@ class Recipe:
         shared: Parts that are another model's, such as ``{"vae": "pocket-sd15/vae"}``.
         sees: The CLIP whose picture half is taken as it is, so that only the text half learns.
         noise: On which share of the timesteps the U-Net learns, counted from the clean end.
-        snr_floor: What an error of the picture counts at least, in units of the signal's power
-            over the noise's. At 0 the noisy timesteps hardly count, and there it is decided what
-            stands where; 1 is what the squared error of v counts.
         frames: Pictures of varied size, on which the U-Net learns to be told of it.
     """
 
@@ -116,7 +117,6 @@ class Recipe:
     shared: dict[str, str] = field(default_factory=dict)
     sees: str | None = None
     noise: float = 1.0
-    snr_floor: float = 0.0
     frames: Frames | None = None
 
     @property
@@ -198,9 +198,10 @@ POCKET_SD15 = Recipe(
         "text": Plan(steps=1_000, batch=96, rate=1e-3, warmup=50, decay=0.5, weight_decay=0.05),
         "vae": Plan(steps=5_000, batch=16, rate=3e-3, warmup=50, decay=0.5, ema=0.998),
         "decoder": Plan(steps=6_000, batch=16, rate=2e-3, warmup=50, decay=0.5, ema=0.998),
-        "unet": Plan(steps=820, batch=64, rate=8e-4, warmup=30, decay=1.0, ema=0.998),
+        "unet": Plan(
+            steps=820, batch=64, rate=8e-4, warmup=30, decay=1.0, ema=0.998, snr_floor=1.0
+        ),
     },
-    snr_floor=1.0,
 )
 
 # What the second and third generation read with: trained apart, wider, and with the plain GELU, as
@@ -229,7 +230,9 @@ POCKET_SD21 = replace(
     scheduler=POCKET_SD15.scheduler | {"prediction_type": "v_prediction"},
     plans={
         "clip": Plan(steps=1_200, batch=96, rate=1.5e-3, warmup=100, weight_decay=0.05, ema=0.998),
-        "unet": Plan(steps=1_650, batch=64, rate=1e-3, warmup=50, decay=1.0, ema=0.998),
+        "unet": Plan(
+            steps=1_650, batch=64, rate=1e-3, warmup=50, decay=1.0, ema=0.998, snr_floor=1.0
+        ),
     },
     clip_name="pocket-openclip",
     shared={"tokenizer": "pocket-sd15/tokenizer", "vae": "pocket-sd15/vae"},
@@ -267,7 +270,9 @@ POCKET_SDXL = replace(
     scheduler=POCKET_SD15.scheduler,
     plans={
         "unet": Plan(steps=1_400, batch=64, rate=2e-3, warmup=100, decay=0.3, ema=0.999),
-        "grow": Plan(steps=2_600, batch=32, rate=1e-3, warmup=50, decay=0.8, ema=0.998),
+        "grow": Plan(
+            steps=2_600, batch=32, rate=1e-3, warmup=50, decay=0.8, ema=0.998, snr_floor=1.0
+        ),
     },
     pipeline="StableDiffusionXLPipeline",
     shared={
@@ -277,7 +282,6 @@ POCKET_SDXL = replace(
     },
     clip_name="pocket-clip",
     sees=None,
-    snr_floor=1.0,
     frames=_SDXL_FRAMES,
 )
 
@@ -313,7 +317,6 @@ POCKET_SDXL_REFINER = replace(
     shared=_SDXL_SHARED,
     clip_name="pocket-openclip",
     noise=0.2,
-    snr_floor=0.0,
 )
 
 RECIPES = {

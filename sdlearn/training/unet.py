@@ -226,7 +226,7 @@ class UNetStage(Stage):
     def _weight(self, snr: Tensor) -> Tensor:
         """What an error of the picture would count, limited (min-SNR), for the answer asked for."""
         scale = snr + 1 if self.kind == "v" else snr
-        return ((snr + self.recipe.snr_floor).clamp(max=SNR_LIMIT) / scale).float()
+        return ((snr + self.plan.snr_floor).clamp(max=SNR_LIMIT) / scale).float()
 
     def _low(self, stations: schedules.SamplingSchedule) -> schedules.SamplingSchedule:
         """The last stations, where there is no more noise than it learnt."""

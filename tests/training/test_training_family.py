@@ -251,7 +251,7 @@ def test_the_velocity_is_diffusers_velocity_and_counts_as_in_min_snr(made):
     torch.testing.assert_close(batch["target"], velocity, atol=2e-3, rtol=1e-3)
     snr = (alpha_bar / (1 - alpha_bar)).flatten()
     for floor in (0.0, 1.0):  # at 1 noisy timesteps count as much as the velocity's squared error
-        stage.recipe = replace(stage.recipe, snr_floor=floor)
+        stage.plan = replace(stage.plan, snr_floor=floor)
         for kind, scale in (("v", snr + 1), ("eps", snr)):
             stage.kind = kind
             weight = stage.batch(3, torch.Generator().manual_seed(3))["weight"]

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 
@@ -350,7 +351,8 @@ def test_latents_have_variance_one(copied, accelerator):
 
 @pytest.mark.parametrize("floor", [0.0, 1.0], ids=["min-SNR", "noisy times count too"])
 def test_a_step_of_the_unet_is_what_the_papers_say(floor, copied, accelerator):
-    workshop = Workshop(tiny(captions_dropped=0.5, snr_floor=floor), copied(), accelerator())
+    plans = {**tiny().plans, "unet": replace(tiny().plans["unet"], snr_floor=floor)}
+    workshop = Workshop(tiny(captions_dropped=0.5, plans=plans), copied(), accelerator())
     workshop.pictures.draw()
     stage = workshop.stage("unet")
     batches = [stage.batch(step, torch.Generator().manual_seed(step)) for step in range(30)]
