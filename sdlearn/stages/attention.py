@@ -193,8 +193,7 @@ def attend(module: nn.Module, q: Tensor, k: Tensor) -> Tensor:
     """The probabilities with which each place looks at each key, in single precision."""
     q = q.unflatten(2, (module.heads, -1)).transpose(1, 2)  # [pictures, heads, places, width]
     k = k.unflatten(2, (module.heads, -1)).transpose(1, 2)
-    scores = q.float() @ k.float().transpose(-1, -2) * module.scale
-    return scores.softmax(dim=-1)  # "Attention Is All You Need", 1706.03762, eq. 1
+    return _probabilities(module, q, k)
 
 
 def attend_mean(module: nn.Module, q: Tensor, k: Tensor) -> Tensor:
@@ -203,9 +202,13 @@ def attend_mean(module: nn.Module, q: Tensor, k: Tensor) -> Tensor:
     k = k.unflatten(2, (module.heads, -1)).unbind(2)
     mean = 0.0
     for one_q, one_k in zip(q, k, strict=True):
-        scores = one_q.float() @ one_k.float().transpose(-1, -2) * module.scale
-        mean = mean + scores.softmax(dim=-1)
+        mean = mean + _probabilities(module, one_q, one_k)
     return (mean / module.heads)[:, None]
+
+
+def _probabilities(module: nn.Module, q: Tensor, k: Tensor) -> Tensor:
+    """Shares of attention: "Attention Is All You Need", 1706.03762, eq. 1, without the values."""
+    return (q.float() @ k.float().transpose(-1, -2) * module.scale).softmax(dim=-1)
 
 
 def choose(found: Sequence[Place], wanted: Sequence[str] | None) -> tuple[Place, ...]:

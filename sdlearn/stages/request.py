@@ -252,4 +252,6 @@ class Request:
             named = model.schedule(schedule.steps, schedule.name).scheduler.config
         except ValueError:  # it has no name here
             named = model.parts.scheduler.config
-        return {k: v for k, v in own.items() if k not in named or named[k] != v}
+        differs = {k: v for k, v in own.items() if k not in named or repr(named[k]) != repr(v)}
+        plain = str | int | float | None
+        return {k: v if isinstance(v, plain) else repr(v) for k, v in differs.items()}

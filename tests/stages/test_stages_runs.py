@@ -1,13 +1,16 @@
 """What a run leaves, whole or interrupted: its settings, its warnings; what a model says it is."""
 
 import warnings
+from unittest import mock
 
+import numpy as np
 import pytest
 import torch
 from diffusers import EulerDiscreteScheduler
 from PIL import Image
 from side_by_side import PROMPT, hole, model, photo, same_pictures
 
+from sdlearn.stages import attention
 from sdlearn.stages.parts import Parts
 from sdlearn.trace import Record, Trace
 
@@ -115,6 +118,27 @@ def test_the_settings_say_what_the_seed_and_the_samplers_name_do_not():
     named = tiny.generate(PROMPT, steps=2, sampler="euler")
     assert "sampler_settings" in trace.diff(named).settings
     assert "sampler_settings" not in named.settings
+
+
+def test_settings_of_a_scheduler_that_are_no_plain_json(tmp_path):
+    tiny = model("sd1")
+    betas = np.linspace(0.001, 0.012, 1000)
+    mine = EulerDiscreteScheduler(trained_betas=betas)
+    trace = tiny.generate(PROMPT, steps=2, sampler=mine)
+    assert "array" in trace.settings["sampler_settings"]["trained_betas"]
+    trace.save(tmp_path / "run.safetensors")
+    assert Trace.load(tmp_path / "run.safetensors").settings == trace.settings
+
+
+def test_maps_too_large_for_all_heads_at_once_are_the_same(monkeypatch):
+    record = Record(self_attention=True, dtype="float32")
+    whole = model("sd1").generate(PROMPT, steps=1, record=record).attention
+    monkeypatch.setattr(attention, "LARGE", 0)
+    with mock.patch.object(attention, "attend", side_effect=AssertionError):
+        one_by_one = model("sd1").generate(PROMPT, steps=1, record=record).attention
+    assert whole.kept.keys() == one_by_one.kept.keys()
+    for key, values in whole.kept.items():
+        torch.testing.assert_close(one_by_one.kept[key], values)
 
 
 def test_what_a_model_and_a_run_say_of_themselves():
