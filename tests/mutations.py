@@ -104,8 +104,8 @@ MUTATIONS = (
     Mutation(
         "attention is not scaled before the softmax",
         "stages/attention.py",
-        "scores = q.float() @ k.float().transpose(-1, -2) * module.scale",
-        "scores = q.float() @ k.float().transpose(-1, -2)",
+        "return (q.float() @ k.float().transpose(-1, -2) * module.scale).softmax(dim=-1)",
+        "return (q.float() @ k.float().transpose(-1, -2)).softmax(dim=-1)",
         "07",
     ),
     Mutation(
