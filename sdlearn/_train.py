@@ -24,6 +24,7 @@ def train(
     folder: str | None,
     stop_at: int | None,
     go_on: bool = False,
+    compiled: bool = False,
 ) -> None:
     """Train a model's stages, and draw their curves, however it ends."""
     _offline()
@@ -31,7 +32,8 @@ def train(
 
     try:
         try:
-            run.run(name, stages or run.STAGES, _path(folder), stop_at=stop_at, go_on=go_on)
+            where = stages or run.STAGES, _path(folder)
+            run.run(name, *where, stop_at=stop_at, go_on=go_on, compiled=compiled)
         finally:
             if _first_process() and name in run.RECIPES:
                 curves(_path(folder) or run.default_folder(name), name)

@@ -18,9 +18,10 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
+from torch.compiler import set_stance
 from tqdm import tqdm
 
-from sdlearn.training import checkpoints
+from sdlearn.training import checkpoints, speed
 from sdlearn.training.ahead import ahead
 from sdlearn.training.average import Average
 from sdlearn.training.log import Log
@@ -75,6 +76,7 @@ def train(
     stop_at: int | None = None,
     save_every: int = 200,
     sample_every: int = 1000,
+    compiled: bool = False,
     earlier: Facts | None = None,
 ) -> Path:
     """Train a stage, from its last checkpoint on; return the final checkpoint's path.
@@ -86,6 +88,7 @@ def train(
         stop_at: Stop after this step, though the plan goes on (to make room, or for a test).
         save_every: Steps between checkpoints.
         sample_every: Steps between pictures.
+        compiled: Whether torch compiles the model first: minutes at the beginning, then faster.
         earlier: What is known of the training that made the weights with which `stage` comes, if
             it doesn't begin at random ones. Kept in every checkpoint.
 
@@ -107,6 +110,8 @@ def train(
     _announce(stage, begin, end, accelerator)
     if begin >= end:
         return checkpoints.newest(folder)
+    if compiled:
+        speed.compile_in_place(model, accelerator.device)
     wrapped, prepared = accelerator.prepare(model, optimizer)
     wrapped.train()
     steps, before = range(begin, end), _steps_before(facts)
@@ -132,7 +137,7 @@ def train(
                 if save or stop:
                     _save(folder, done, model, average, optimizer, facts)
                 if done % sample_every == 0 or done == plan.steps:
-                    with average.shown_by(model):
+                    with average.shown_by(model), set_stance("force_eager"):  # other sizes
                         stage.sample(model, folder / f"sample-{done:07d}.png")
             if stop:
                 raise Stopped(

@@ -10,7 +10,7 @@ import torch
 from accelerate import Accelerator
 
 from sdlearn import _resources
-from sdlearn.training import card, checkpoints
+from sdlearn.training import card, checkpoints, speed
 from sdlearn.training.recipes import RECIPES, STAGES
 from sdlearn.training.workshop import Workshop
 
@@ -33,6 +33,7 @@ def run(
     *,
     stop_at: int | None = None,
     go_on: bool = False,
+    compiled: bool = False,
 ) -> Path:
     """Train a model's stages in order; stages that are finished pass at once.
 
@@ -42,13 +43,15 @@ def run(
         folder: Where the training lies; None for `default_folder`.
         stop_at: Stop each stage after this step.
         go_on: Begin a stage that has no checkpoint with the weights that the package carries.
+        compiled: Whether torch compiles the models first: minutes at the beginning, then faster.
     """
     workshop = open_workshop(name, stages, folder)
     if stop_at is not None and stop_at < 1:
         raise ValueError(f"stop_at must be at least 1, got {stop_at}.")
+    speed.keep_memory()
     for stage in workshop.recipe.stages:
         if stage in stages:
-            workshop.train(stage, stop_at=stop_at, go_on=go_on)
+            workshop.train(stage, stop_at=stop_at, go_on=go_on, compiled=compiled)
             workshop.accelerator.free_memory()
     return workshop.folder
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -56,7 +57,7 @@ class Workshop:
         self.pictures = Pictures(self.folder / "pictures", recipe.pictures, recipe.size)
 
     def train(
-        self, stage: str, *, stop_at: int | None = None, go_on: bool = False, **options: int
+        self, stage: str, *, stop_at: int | None = None, go_on: bool = False, **options: Any
     ) -> None:
         """Train one stage, from its last checkpoint on.
 

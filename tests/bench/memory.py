@@ -14,9 +14,9 @@ FORGET_PEAK = "5"  # what Linux takes as: from now on
 def peak(function: Callable[[], object]) -> float | None:
     """MiB that a call needed beyond what was resident before it; None where Linux can't be asked.
 
-    The second call counts: the first one may leave things behind that later ones use again.
+    To be asked of a function that was called before: a first call may leave things behind that
+    later ones use again.
     """
-    function()
     gc.collect()
     try:
         RESET.write_text(FORGET_PEAK)

@@ -6,7 +6,6 @@ which is how one usually gets at it.
 
 from __future__ import annotations
 
-import dataclasses
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -26,7 +25,7 @@ from sdlearn import _resources, models
 from sdlearn.stages import attention
 from tests.bench.imports import milliseconds
 from tests.bench.memory import peak
-from tests.bench.timing import Row, in_pairs
+from tests.bench.timing import Row, in_turns
 
 TITLE = "whole runs, against the diffusers pipeline's"
 PROMPT = "a big red cat wearing a crown, on the grass"
@@ -37,7 +36,7 @@ RECORDS = (
 )
 LIMITS = {"pocket-sd15": 1_200.0, "pocket-sdxl": 6_000.0}  # ms for 25 steps, all in all
 HANDOVER = 0.8  # from here on the refiner knows the noise
-FEW = 5  # pairs of what takes minutes
+FEW = 3  # rounds of what takes minutes
 FIRST_PICTURE = """
 import sdlearn as sd
 sd.load("pocket-sd15").generate("a red cat").image
@@ -118,28 +117,32 @@ def refining(model: sd.models.Model, steps: int) -> Run:
     return Run(pipe, theirs, ours)
 
 
-def costs(name: str, run: Run, pairs: int, limit: float | None = None) -> Iterator[Row]:
+def costs(name: str, run: Run, rounds: int, limit: float | None = None) -> Iterator[Row]:
     """A row for each thing to record, and one for attention as it is usually got at.
 
     Args:
         name: What is drawn.
         run: The same run twice.
-        pairs: How often each pair is timed.
+        rounds: How often each is timed.
         limit: The milliseconds that a run without records may take.
     """
-
-    def timed(title: str, ours: Callable[[], object], goal: float | None) -> Row:
-        row = in_pairs(title, ours, lambda: run.theirs, pairs=pairs, goal=goal)
-        return dataclasses.replace(row, note=memory(ours, run.theirs))
-
+    openly = "explicit softmax, all kept"
+    goals: dict[str, float | None] = {openly: None}
+    timed: dict[str, Callable[[], object]] = {"the pipeline": run.theirs}
     for what, record, goal in RECORDS:
         trace = run.ours(record)
-        kept = trace.nbytes / len(trace.steps)
-        title = f"{name}: {what} ({kept / 2**20:.1f} MiB a step)"
-        row = timed(title, partial(run.ours, record), goal)
-        yield row if record else dataclasses.replace(row, limit=limit)
-    openly = partial(explicitly, run.pipe, run.theirs)
-    yield timed(f"{name}: explicit softmax, all kept", openly, None)
+        title = f"{what} ({trace.nbytes / len(trace.steps) / 2**20:.1f} MiB a step)"
+        del trace  # the next one is measured without it
+        goals[title], timed[title] = goal, partial(run.ours, record)
+    timed[openly] = partial(explicitly, run.pipe, run.theirs)
+    taken = in_turns(timed, rounds)
+    peaks = {title: peak(drawn) for title, drawn in timed.items()}
+    theirs, their_peak = taken.pop("the pipeline"), peaks["the pipeline"]
+    for title, ours in taken.items():
+        both = peaks[title], their_peak
+        note = "" if None in both else "peak {:+.0f} MiB, theirs {:+.0f}".format(*both)
+        only = limit if title.startswith(RECORDS[0][0]) else None
+        yield Row(f"{name}: {title}", ours, theirs, goals[title], note, only)
 
 
 def pipeline(model: sd.models.Model) -> Any:
@@ -170,14 +173,6 @@ def pipeline(model: sd.models.Model) -> Any:
         )
     pipe.set_progress_bar_config(disable=True)
     return pipe
-
-
-def memory(ours: Callable[[], object], theirs: Callable[[], object]) -> str:
-    """What two runs take at their peaks, in words; nothing where that can't be asked."""
-    peaks = [peak(ours), peak(theirs)]
-    if None in peaks:
-        return ""
-    return "peak {:+.0f} MiB, theirs {:+.0f}".format(*peaks)
 
 
 def explicitly(pipe: Any, run: Callable[[], None]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import median
 
@@ -59,6 +59,29 @@ class Row:
             f"{self.complaint and f'   {self.complaint}'}"
             f"{self.note and f'   {self.note}'}"
         )
+
+
+def in_turns(
+    functions: Mapping[str, Callable[[], object]], rounds: int
+) -> dict[str, tuple[float, ...]]:
+    """Time several functions by turns; each round begins with another one.
+
+    Args:
+        functions: What is timed, by name.
+        rounds: How many times; one more goes before to warm up.
+
+    Returns:
+        Milliseconds by name, one figure for each round.
+    """
+    names = list(functions)
+    times: dict[str, list[float]] = {name: [] for name in names}
+    for turn in range(rounds + 1):
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            begin = time.perf_counter()
+            functions[name]()
+            times[name].append((time.perf_counter() - begin) * 1e3)
+    return {name: tuple(taken[1:]) for name, taken in times.items()}
 
 
 def in_pairs(
