@@ -76,6 +76,11 @@ class Workshop:
         earlier = None
         if go_on and not checkpoints.list_all(folder):
             earlier = self._begin_with_exported(made)
+        elif go_on:
+            self.accelerator.print(
+                f"{stage}: --go-on has no effect, {folder} holds checkpoints, and they come first. "
+                "For a new run from the exported weights move that folder away."
+            )
         loop.train(made, folder, self.accelerator, stop_at=stop_at, earlier=earlier, **options)
 
     def export(self, stage: str, target: Path, *, unfinished: bool = False) -> list[Path]:

@@ -258,7 +258,7 @@ def test_the_last_stage_betters_the_decoder_and_leaves_every_latent_alone(model,
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_training_goes_on_from_the_exported_weights(
-    model, stage, tmp_path, accelerator, monkeypatch
+    model, stage, tmp_path, accelerator, monkeypatch, capsys
 ):
     folder, old = model
     there = Workshop(tiny(), tmp_path / "new", accelerator(), folder)
@@ -279,7 +279,9 @@ def test_a_training_goes_on_from_the_exported_weights(
         lambda self, step, *more: asked.append(step) or batch(self, step, *more),
     )
     there.train(stage, stop_at=1, go_on=True)
+    assert "--go-on" not in capsys.readouterr().out
     there.train(stage, stop_at=2, go_on=True)  # from the checkpoint: what was earlier stays
+    assert "checkpoints, and they come first" in capsys.readouterr().out
     assert list(dict.fromkeys(asked)) == [earlier["step"], earlier["step"] + 1]
     copy = tmp_path / "models" / "tiny"
     shutil.copytree(folder.parent, copy.parent)
