@@ -199,7 +199,7 @@ POCKET_SD15 = Recipe(
         "vae": Plan(steps=5_000, batch=16, rate=3e-3, warmup=50, decay=0.5, ema=0.998),
         "decoder": Plan(steps=6_000, batch=16, rate=2e-3, warmup=50, decay=0.5, ema=0.998),
         "unet": Plan(
-            steps=820, batch=64, rate=8e-4, warmup=30, decay=1.0, ema=0.998, snr_floor=1.0
+            steps=3_100, batch=64, rate=1e-3, warmup=50, decay=1.0, ema=0.998, snr_floor=1.0
         ),
     },
 )
