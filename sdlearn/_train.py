@@ -131,6 +131,7 @@ def evaluate(
             print("\n" + conditioning.markdown(told))
         _keep(target, folder, kept, result.markdown())
         if sweep:
+            kept["sweep_count"] = sweep
             for what, rows in _swept(draws, sweep):
                 kept[f"{what.split('_')[0]}_sweep"] = [asdict(row) for row in rows]
                 if target is not None:
@@ -183,6 +184,7 @@ def _keep(target: str | None, folder: Path, kept: dict[str, Any], table: str) ->
         key = f"{what.split('_')[0]}_sweep"
         if before.get("weights") == kept["weights"] and key in before:
             kept.setdefault(key, before[key])
+            kept.setdefault("sweep_count", before.get("sweep_count"))
         if key not in kept:
             (place / f"{what}.png").unlink(missing_ok=True)
     draft = path.with_suffix(".draft")
@@ -209,6 +211,7 @@ def _figure(rows: Sequence, what: str):
         lines,
         xlabel=words,
         ylabel="share",
+        below=True,
         alt=f"From {words} {rows[0].value:g} to {rows[-1].value:g}: {'; '.join(told)}.",
     )
 

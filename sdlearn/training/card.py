@@ -247,12 +247,15 @@ def _evaluation(measured: dict[str, Any] | None, folder: Path) -> str:
         f"{measured['steps']} DDIM steps, guidance {measured['guidance_scale']:g}. The pictures "
         "are read by `world.check`, which never saw a model's picture when it learnt.\n\n"
     )
+    count = measured.get("sweep_count")
     figures = [
         f"![PocketEval's score, variety and burnt pictures against {what}.]"
         f"({EVALUATION.parent.as_posix()}/{name}.png)"
         for name, what in (("steps", "the number of steps"), ("guidance_scale", "guidance"))
         if (folder / EVALUATION.parent / f"{name}.png").exists()
     ]
+    if figures and count:
+        figures.insert(0, f"Other settings, on {count} prompts of each kind at every point:\n")
     return "\n".join([title + said + result.markdown(), "", *figures]) + "\n"
 
 

@@ -26,6 +26,7 @@ def curves(
     logy: bool = False,
     marks: Mapping[str, tuple[float, float]] | None = None,
     level: tuple[float, str] | None = None,
+    below: bool = False,
 ) -> Figure:
     """Named lines over one axis; they differ in colour *and* in dash, and are labelled directly.
 
@@ -40,6 +41,7 @@ def curves(
         logy: Whether the vertical axis does.
         marks: Points to point out, by name: (x, y).
         level: A horizontal line with a label, such as (0.0, "as much noise as picture").
+        below: Whether the lines' names stand under the axis: where lines leave no room for them.
     """
     from matplotlib.figure import Figure as MatplotlibFigure
 
@@ -76,7 +78,9 @@ def curves(
         axis.set_xlabel(xlabel)
         axis.set_ylabel(ylabel)
         axis.set_title(title)
-        if len(lines) > 1:
+        if len(lines) > 1 and below:
+            drawing.legend(handlelength=3, loc="outside lower center", ncols=2)
+        elif len(lines) > 1:
             axis.legend(handlelength=3)
     return Figure(drawing, alt)
 

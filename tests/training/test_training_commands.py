@@ -69,6 +69,7 @@ def test_eval_draws_its_sweeps(tmp_path, monkeypatch, capsys):
     assert cli.main(line) == 0  # the same weights again: what was swept stays
     kept = json.loads((tmp_path / "pocketeval.json").read_text())
     assert {"steps_sweep", "guidance_sweep", "rows", "weights"} <= set(kept)
+    assert kept["sweep_count"] == 2
     assert (tmp_path / "steps.png").exists()
     (tmp_path / "pocketeval.json").write_text('{"weights": {"of": "others"}}')
     assert cli.main(line) == 0
