@@ -19,6 +19,7 @@ MACHINE = re.compile(
     r"(?<![\w.:/])/(home|Users|root|work|tmp|opt|mnt|var|private)/\w|[A-Z]:\\\\?\w"
     r"|site-packages|ipykernel_\d|://(localhost|127\.0\.0\.1)"
 )
+MARKED = re.compile(r"^\s*#\s*(NBVAL_\w+)\b[^\S\n]*\S.*$", re.MULTILINE)
 ENCODED = re.compile(r"base64,[A-Za-z0-9+/=\\n]+")
 IMG = re.compile(r"<img\b[^>]*>", re.IGNORECASE | re.DOTALL)
 ALT = re.compile(r"""\balt\s*=\s*(["'])\s*[^\s"'].*?\1""", re.IGNORECASE | re.DOTALL)
@@ -65,6 +66,7 @@ def _img_faults(html):
 def _code_faults(source):
     lines = source.rstrip().split("\n")
     found = [f"{len(lines)} lines; at most {MAX_LINES}"] if len(lines) > MAX_LINES else []
+    found += [f"{mark}: nbval obeys it on a line of its own" for mark in MARKED.findall(source)]
     wide = [line for line in lines if len(line) > MAX_COLUMNS]
     return found + [f"{len(line)} columns; at most {MAX_COLUMNS}: {line}" for line in wide]
 
@@ -141,6 +143,7 @@ def lesson(source="x = 1", outputs=(), count=1, markdown="# A lesson"):
 GOOD = [
     lesson(),
     lesson("\n".join(["x" * 76] * 20) + "\n"),
+    lesson("# NBVAL_IGNORE_OUTPUT\n# It may differ.\nx = 1"),
     lesson(outputs=[stream("0.5 / 0.25, https://arxiv.org/abs/2006.11239, a/home/b")]),
     lesson(outputs=[png({"image/png": {"alt": "two peaks"}}), png({"alt": "one blob"})]),
     lesson(outputs=[png({}, **{"text/html": "<img alt='two peaks' src='data:;base64,/tmp/a'>"})]),
@@ -158,6 +161,7 @@ BAD = [
     (lesson(count=2), "not run in order"),
     (lesson("x" * 77), "77 columns"),
     (lesson("\n".join("x" * 21)), "21 lines"),
+    (lesson("# NBVAL_IGNORE_OUTPUT: it may differ\nx = 1"), "on a line of its own"),
     (lesson(outputs=[{"output_type": "error", "ename": "ValueError"}]), "ends in ValueError"),
     (lesson(outputs=[stream("careful", "stderr")]), "prints to stderr"),
     (lesson(outputs=[stream("saved to /home/ada/x.png")]), "'/home/a'"),
