@@ -182,9 +182,11 @@ def _keep(target: str | None, folder: Path, kept: dict[str, Any], table: str) ->
     before = json.loads(path.read_text("utf-8")) if path.exists() else {}
     for what in ("steps", "guidance_scale"):
         key = f"{what.split('_')[0]}_sweep"
-        if before.get("weights") == kept["weights"] and key in before:
+        count = before.get("sweep_count")
+        alike = before.get("weights") == kept["weights"] and kept.get("sweep_count", count) == count
+        if alike and key in before:  # one count stands for both
             kept.setdefault(key, before[key])
-            kept.setdefault("sweep_count", before.get("sweep_count"))
+            kept["sweep_count"] = count
         if key not in kept:
             (place / f"{what}.png").unlink(missing_ok=True)
     draft = path.with_suffix(".draft")

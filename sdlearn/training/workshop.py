@@ -76,10 +76,10 @@ class Workshop:
         earlier = None
         if go_on and not checkpoints.list_all(folder):
             earlier = self._begin_with_exported(made)
-        elif go_on:
+        elif go_on and int(checkpoints.newest(folder).stem.split("-")[1]) >= made.plan.steps:
             self.accelerator.print(
-                f"{stage}: --go-on has no effect, {folder} holds checkpoints, and they come first. "
-                "For a new run from the exported weights move that folder away."
+                f"{stage}: --go-on has no effect, {folder} holds a finished training. For a new "
+                "run from the exported weights move that folder away."
             )
         loop.train(made, folder, self.accelerator, stop_at=stop_at, earlier=earlier, **options)
 

@@ -279,15 +279,18 @@ def test_a_training_goes_on_from_the_exported_weights(
         lambda self, step, *more: asked.append(step) or batch(self, step, *more),
     )
     there.train(stage, stop_at=1, go_on=True)
-    assert "--go-on" not in capsys.readouterr().out
     there.train(stage, stop_at=2, go_on=True)  # from the checkpoint: what was earlier stays
-    assert "checkpoints, and they come first" in capsys.readouterr().out
+    assert "--go-on" not in capsys.readouterr().out  # a run that was begun with it goes on
     assert list(dict.fromkeys(asked)) == [earlier["step"], earlier["step"] + 1]
     copy = tmp_path / "models" / "tiny"
     shutil.copytree(folder.parent, copy.parent)
     there.export(stage, copy, unfinished=True)
     record = export.facts(copy, stage)
     assert record["step"] == 2 and record["earlier"] == earlier
+    there.train(stage, go_on=True)
+    assert "--go-on" not in capsys.readouterr().out
+    there.train(stage, go_on=True)
+    assert "--go-on has no effect" in capsys.readouterr().out
 
 
 def _exported(workshop, stage, folder):
