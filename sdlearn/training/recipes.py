@@ -6,6 +6,7 @@ A model card repeats its recipe, and the committed weights come from the committ
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any
 
 STAGES = ("tokenizer", "clip", "text", "vae", "unet", "grow", "decoder")
@@ -28,6 +29,11 @@ class Plan:
         snr_floor: For a U-Net: what an error of the picture counts at least, in units of the
             signal's power over the noise's. At 0 the noisy timesteps hardly count, and there it is
             decided what stands where; 1 is what the squared error of v counts.
+        weight_limit: For a U-Net: what an error of its answer counts at most. An error of the noise
+            is a far larger one of the picture at the noisy end, by up to 14 times; unlimited, the
+            gradients of those timesteps drown all others.
+        by_weight: For a U-Net: whether timesteps whose errors count more are drawn more often, and
+            count as much less each time. Nothing else is learnt then, with less chance in it.
     """
 
     steps: int
@@ -39,6 +45,8 @@ class Plan:
     clip: float = 1.0
     ema: float = 0.999
     snr_floor: float = 0.0
+    weight_limit: float = inf
+    by_weight: bool = False
 
     def rate_at(self, step: int) -> float:
         """Up in a straight line, level, and down in a straight line to zero."""
@@ -199,7 +207,15 @@ POCKET_SD15 = Recipe(
         "vae": Plan(steps=5_000, batch=16, rate=3e-3, warmup=50, decay=0.5, ema=0.998),
         "decoder": Plan(steps=6_000, batch=16, rate=2e-3, warmup=50, decay=0.5, ema=0.998),
         "unet": Plan(
-            steps=3_100, batch=64, rate=1e-3, warmup=50, decay=1.0, ema=0.998, snr_floor=1.0
+            steps=2_500,
+            batch=64,
+            rate=1e-3,
+            warmup=50,
+            decay=1.0,
+            ema=0.998,
+            snr_floor=1.0,
+            weight_limit=40.0,
+            by_weight=True,
         ),
     },
 )

@@ -153,15 +153,16 @@ class UNetStage(Stage):
             "" if drop else self.pictures.caption(index, variant)
             for index, variant, drop in zip(indices.tolist(), variants, dropped, strict=True)
         ]
-        lowest = round(len(self.schedule) * self.recipe.noise)
-        t = torch.randint(lowest, (count,), generator=generator)
+        weights = self._weights()
+        chances = self._chances(weights)
+        t = self._timesteps(chances, count, generator)
         alpha_bar = self.schedule.alpha_bars[t]
         batch = {
             "xt": noising.add_noise(x0, eps, alpha_bar),
             "target": self._target(x0, eps, alpha_bar),
             "t": t,
             "tokens": self.reader.tokens(captions),
-            "weight": self._weight(schedules.snr(alpha_bar)),
+            "weight": weights[t] / (chances[t] * len(chances)),
         }
         if self.recipe.is_sdxl:
             # Pipelines tell SDXL "no prompt" in two ways, by zeros and by an empty caption.
@@ -223,10 +224,32 @@ class UNetStage(Stage):
             return predictions.v_from_x0_and_eps(x0, eps, alpha_bar).float()
         return eps
 
-    def _weight(self, snr: Tensor) -> Tensor:
-        """What an error of the picture would count, limited (min-SNR), for the answer asked for."""
+    def _timesteps(self, chances: Tensor, count: int, generator: torch.Generator) -> Tensor:
+        """Which timesteps a batch shows: any, or one from each of as many equally likely parts."""
+        if not self.plan.by_weight:
+            return torch.randint(len(chances), (count,), generator=generator)
+        even = (torch.arange(count) + torch.rand(count, generator=generator)) / count
+        return torch.searchsorted(chances.cumsum(0), even).clamp(max=len(chances) - 1)
+
+    def _weights(self) -> Tensor:
+        """What an error counts at each timestep that it learns on.
+
+        It is what the picture's error would count, limited (min-SNR), for the answer asked for.
+        """
+        learns_on = round(len(self.schedule) * self.recipe.noise)
+        snr = schedules.snr(self.schedule.alpha_bars[:learns_on])
         scale = snr + 1 if self.kind == "v" else snr
-        return ((snr + self.plan.snr_floor).clamp(max=SNR_LIMIT) / scale).float()
+        weights = (snr + self.plan.snr_floor).clamp(max=SNR_LIMIT) / scale
+        return weights.clamp(max=self.plan.weight_limit).float()
+
+    def _chances(self, weights: Tensor) -> Tensor:
+        """How likely each timestep is drawn: all alike, or by how long their gradients are.
+
+        Measured on pocket-sd15, a picture's gradient is as long as the cube root of its weight,
+        give or take a third. Chances in proportion to it make the batches' mean vary least.
+        """
+        lengths = weights ** (1 / 3 if self.plan.by_weight else 0)
+        return lengths / lengths.sum()
 
     def _low(self, stations: schedules.SamplingSchedule) -> schedules.SamplingSchedule:
         """The last stations, where there is no more noise than it learnt."""

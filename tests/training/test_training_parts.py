@@ -374,6 +374,41 @@ def test_a_step_of_the_unet_is_what_the_papers_say(floor, copied, accelerator):
     assert 0.3 < (tokens == empty).all(1).float().mean() < 0.7
 
 
+def test_timesteps_drawn_by_weight_ask_for_the_same_with_less_chance(copied, accelerator):
+    plan = replace(tiny().plans["unet"], snr_floor=1.0, weight_limit=40.0)
+    folder, stages = copied(), []
+    for by_weight in (False, True):
+        plans = {**tiny().plans, "unet": replace(plan, by_weight=by_weight, batch=20)}
+        stages.append(Workshop(tiny(plans=plans), folder, accelerator()).stage("unet"))
+        stages[-1].pictures.draw()
+    alike, drawn = (
+        [stage.batch(step, torch.Generator().manual_seed(step)) for step in range(60)]
+        for stage in stages
+    )
+    t = torch.cat([batch["t"] for batch in alike])
+    alpha_bar = stages[0].schedule.alpha_bars.float()
+    snr = alpha_bar / (1 - alpha_bar)
+    limited = ((snr + 1).clamp(max=5.0) / snr).clamp(max=40.0)
+    torch.testing.assert_close(
+        torch.cat([b["weight"] for b in alike]), limited[t], rtol=1e-3, atol=0
+    )
+
+    # Noisy timesteps come more often and count as much less: the sum of all is what it was.
+    times = torch.cat([batch["t"] for batch in drawn])
+    expected = limited ** (1 / 3) / (limited ** (1 / 3)).mean()
+    assert (times >= 800).float().mean() == pytest.approx(
+        float(expected[800:].sum()) / 1000, abs=0.02
+    )
+    weight = torch.cat([batch["weight"] for batch in drawn])
+    torch.testing.assert_close(weight, limited[times] / expected[times], rtol=1e-3, atol=0)
+    late = weight[times >= 800].sum() / len(times)
+    assert late == pytest.approx(float(limited[800:].sum()) / 1000, rel=0.05)
+
+    means = [torch.stack([b["weight"].mean() for b in batches]) for batches in (alike, drawn)]
+    assert means[1].mean() == pytest.approx(float(limited.mean()), rel=0.02)
+    assert means[1].std() < means[0].std() / 5
+
+
 def test_the_words_are_read_beside_the_last_token(copied, accelerator):
     workshop = Workshop(tiny(), copied("text"), accelerator())
     workshop.pictures.draw()
