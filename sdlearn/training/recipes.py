@@ -6,7 +6,6 @@ A model card repeats its recipe, and the committed weights come from the committ
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from math import inf
 from typing import Any
 
 STAGES = ("tokenizer", "clip", "text", "vae", "unet", "grow", "decoder")
@@ -29,9 +28,9 @@ class Plan:
         snr_floor: For a U-Net: what an error of the picture counts at least, in units of the
             signal's power over the noise's. At 0 the noisy timesteps hardly count, and there it is
             decided what stands where; 1 is what the squared error of v counts.
-        weight_limit: For a U-Net: what an error of its answer counts at most. An error of the noise
-            is a far larger one of the picture at the noisy end, by up to 14 times; unlimited, the
-            gradients of those timesteps drown all others.
+        weight_limit: For a U-Net: what an error of its answer counts at most; None: anything. At
+            the noisy end a slip in the noise is one of the picture 14 times as large: unlimited,
+            the gradients of those timesteps drown all others.
         by_weight: For a U-Net: whether timesteps whose errors count more are drawn more often, and
             count as much less each time. Nothing else is learnt then, with less chance in it.
     """
@@ -45,7 +44,7 @@ class Plan:
     clip: float = 1.0
     ema: float = 0.999
     snr_floor: float = 0.0
-    weight_limit: float = inf
+    weight_limit: float | None = None
     by_weight: bool = False
 
     def rate_at(self, step: int) -> float:

@@ -240,7 +240,8 @@ class UNetStage(Stage):
         snr = schedules.snr(self.schedule.alpha_bars[:learns_on])
         scale = snr + 1 if self.kind == "v" else snr
         weights = (snr + self.plan.snr_floor).clamp(max=SNR_LIMIT) / scale
-        return weights.clamp(max=self.plan.weight_limit).float()
+        limit = self.plan.weight_limit
+        return (weights if limit is None else weights.clamp(max=limit)).float()
 
     def _chances(self, weights: Tensor) -> Tensor:
         """How likely each timestep is drawn: all alike, or by how long their gradients are.
