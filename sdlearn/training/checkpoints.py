@@ -92,6 +92,11 @@ def newest(folder: Path) -> Path:
     return list_all(folder)[-1]
 
 
+def step_of(path: Path) -> int:
+    """How many steps are done, as a checkpoint's name tells."""
+    return int(path.stem.removeprefix("step-"))
+
+
 def part(name: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors whose names begin with a part's name, without it."""
     start = f"{name}."

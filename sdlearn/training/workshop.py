@@ -76,7 +76,7 @@ class Workshop:
         earlier = None
         if go_on and not checkpoints.list_all(folder):
             earlier = self._begin_with_exported(made)
-        elif go_on and int(checkpoints.newest(folder).stem.split("-")[1]) >= made.plan.steps:
+        elif go_on and checkpoints.step_of(checkpoints.newest(folder)) >= made.plan.steps:
             self.accelerator.print(
                 f"{stage}: --go-on has no effect, {folder} holds a finished training. For a new "
                 "run from the exported weights move that folder away."
