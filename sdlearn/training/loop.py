@@ -101,7 +101,8 @@ def train(
             f"The batch of {plan.batch} can't be shared evenly by {accelerator.num_processes} "
             "processes. Start a number that divides it."
         )
-    model = stage.model.to(accelerator.device)
+    # A pixel's channels side by side: convolutions are quicker so, and attention need not copy.
+    model = stage.model.to(accelerator.device, memory_format=torch.channels_last)
     average = Average(model, plan.ema)
     optimizer = Muon(model, plan.rate, weight_decay=plan.weight_decay)
     begin, facts = _resume(folder, model, average, optimizer, accelerator)

@@ -15,7 +15,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+
+from sdlearn.training import speed
 
 THIN = 16  # a matrix with fewer rows or columns has too few directions to make equal
 ADAM_LENGTH = 0.2  # the usual root mean square of Adam's step, in learning rates
@@ -59,24 +61,30 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Move every weight that has a gradient."""
         for group in self.param_groups:
-            move = self._muon if group["matrices"] else self._adam
-            for weight in group["params"]:
-                if weight.grad is not None:
-                    weight.mul_(1 - group["lr"] * group["weight_decay"])
-                    weight.sub_(move(weight.grad, self.state[weight], group), alpha=group["lr"])
+            moving = [weight for weight in group["params"] if weight.grad is not None]
+            moves = self._muon if group["matrices"] else self._adam
+            for weight, move in zip(moving, moves(moving, group), strict=True):
+                weight.mul_(1 - group["lr"] * group["weight_decay"])
+                weight.sub_(move, alpha=group["lr"])
+
+    def _muon(self, weights: list[Tensor], group: dict[str, Any]) -> Iterator[Tensor]:
+        ahead = []
+        for weight in weights:
+            gradient, memory = weight.grad, self.state[weight]
+            if not memory:
+                memory["momentum"] = torch.zeros_like(gradient)
+            memory["momentum"].lerp_(gradient, 1 - group["momentum"])
+            ahead.append(gradient.lerp(memory["momentum"], group["momentum"]).flatten(1))
+        for weight, direction in zip(weights, all_evened(ahead), strict=True):
+            length = ADAM_LENGTH * math.sqrt(max(direction.shape))
+            yield (direction.float() * length).view_as(weight).to(weight)
+
+    def _adam(self, weights: list[Tensor], group: dict[str, Any]) -> Iterator[Tensor]:
+        for weight in weights:
+            yield self._adams_move(weight.grad, self.state[weight], group)
 
     @staticmethod
-    def _muon(gradient: Tensor, memory: dict[str, Any], group: dict[str, Any]) -> Tensor:
-        if not memory:
-            memory["momentum"] = torch.zeros_like(gradient)
-        memory["momentum"].lerp_(gradient, 1 - group["momentum"])
-        ahead = gradient.lerp(memory["momentum"], group["momentum"])
-        direction = evened(ahead.flatten(1))
-        length = ADAM_LENGTH * math.sqrt(max(direction.shape))
-        return (direction * length).view_as(gradient).to(gradient)
-
-    @staticmethod
-    def _adam(gradient: Tensor, memory: dict[str, Any], group: dict[str, Any]) -> Tensor:
+    def _adams_move(gradient: Tensor, memory: dict[str, Any], group: dict[str, Any]) -> Tensor:
         if not memory:
             memory["step"] = torch.zeros(())
             memory["mean"] = torch.zeros_like(gradient)
@@ -101,15 +109,35 @@ def matrices(model: nn.Module) -> Iterator[Tensor]:
             yield layer.weight
 
 
+def all_evened(matrices: list[Tensor]) -> list[Tensor]:
+    """`evened` of many matrices. Several processes hold the same ones, so they share the work.
+
+    Each fills in its own and leaves zeros elsewhere; the sum of all is the whole, to the last bit.
+    """
+    if not (distributed.is_available() and distributed.is_initialized()) or not matrices:
+        return [evened(matrix) for matrix in matrices]
+    rank, count = distributed.get_rank(), distributed.get_world_size()
+    every = matrices[0].new_zeros(sum(map(torch.numel, matrices)), dtype=torch.float32)
+    places = every.split([matrix.numel() for matrix in matrices])
+    costs = [min(matrix.shape) * matrix.numel() for matrix in matrices]
+    by_cost = sorted(range(len(matrices)), key=costs.__getitem__)
+    for number in by_cost[rank::count]:
+        places[number].copy_(evened(matrices[number]).flatten())
+    distributed.all_reduce(every)
+    return [place.view_as(matrix) for place, matrix in zip(places, matrices, strict=True)]
+
+
 def evened(matrix: Tensor, rounds: int = 5) -> Tensor:
     """The matrix with all its singular values near 1: U V^T, where the matrix is U S V^T.
 
     A few rounds of a polynomial do it (Newton and Schulz), with matrix products alone and no
-    decomposition; between 0.7 and 1.2 is near enough, and bfloat16 exact enough.
+    decomposition; between 0.7 and 1.2 is near enough, and bfloat16 exact enough. Where a machine
+    computes in bfloat16 only by a detour, float32 takes less than half the time.
     """
     a, b, c = COEFFICIENTS
     upright = matrix.shape[0] > matrix.shape[1]
-    x = (matrix.T if upright else matrix).bfloat16()
+    quick = torch.bfloat16 if speed.bfloat16_is_quick(matrix.device) else torch.float32
+    x = (matrix.T if upright else matrix).to(quick)
     x = x / (x.norm() + 1e-7)
     for _ in range(rounds):
         square = x @ x.T

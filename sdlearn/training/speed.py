@@ -43,3 +43,14 @@ def compile_in_place(model: nn.Module, device: torch.device) -> None:
             "--compile out: the training is the same, and slower."
         )
     model.compile(dynamic=False)
+
+
+def bfloat16_is_quick(device: torch.device) -> bool:
+    """Whether a device computes in bfloat16 by itself, and not by way of float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu":
+        return False
+    # A private question, the only one there is: where torch doesn't know it, do without.
+    asks = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return asks is not None and asks()

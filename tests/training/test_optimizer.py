@@ -4,14 +4,19 @@ import pytest
 import torch
 from torch import nn
 
+from sdlearn.training import speed
 from sdlearn.training.optimizer import ADAM_LENGTH, Muon, evened, matrices
 
 
+@pytest.mark.parametrize("quick", [True, False])
 @pytest.mark.parametrize("shape", [(32, 32), (16, 144), (144, 16)])
-def test_all_singular_values_come_near_one_and_the_directions_stay(shape):
+def test_all_singular_values_come_near_one_and_the_directions_stay(shape, quick, monkeypatch):
+    monkeypatch.setattr(speed, "bfloat16_is_quick", lambda device: quick)
     matrix = torch.randn(*shape, generator=torch.Generator().manual_seed(0)) ** 3
     left, _, right = torch.linalg.svd(matrix, full_matrices=False)
-    even = evened(matrix).float()
+    even = evened(matrix)
+    assert even.dtype == (torch.bfloat16 if quick else torch.float32)
+    even = even.float()
     values = torch.linalg.svdvals(even)
     assert values.min() > 0.5
     assert values.max() < 1.3
