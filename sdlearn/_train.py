@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stdout
 from dataclasses import asdict
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -110,57 +112,81 @@ def evaluate(
     sweep: int | None,
     target: str | None,
 ) -> None:
-    """Print PocketEval's table of a model; with a target, keep it and the curves there."""
-    _offline()
-    from sdlearn.training import card, conditioning, run, sweeps
+    """Print PocketEval's table of a model; with a target, keep it and the curves there.
 
-    folder = Path(model) if Path(model).is_dir() else run.exported_folder(model)
-    settings = {"steps": steps, "guidance_scale": guidance_scale}
+    Of several processes that a launcher started each draws its part; the first prints and writes.
+    """
+    _offline()
+    from sdlearn.training import run, sharing
+
+    settings = model, count, steps, guidance_scale, sweep
     try:
-        if target is not None:
-            Path(target).mkdir(parents=True, exist_ok=True)  # before the hour that it may take
-        pair = sweeps.loaded(folder)
-        draws = sweeps.model_draws(*pair, **settings)
-        result = _asked(draws(), count)
-        print(f"{folder.name}, {steps} DDIM steps, guidance {guidance_scale:g}\n\n{result}")
-        kept = {**settings, "weights": card.weights(folder)}
-        kept["rows"] = [asdict(row) for row in result.rows]
-        told = conditioning.measured(*pair, **settings)
-        if told:
-            kept["conditioning"] = told
-            print("\n" + conditioning.markdown(told))
-        _keep(target, folder, kept, result.markdown())
-        if sweep:
-            kept["sweep_count"] = sweep
-            for what, rows in _swept(draws, sweep):
-                kept[f"{what.split('_')[0]}_sweep"] = [asdict(row) for row in rows]
-                if target is not None:
-                    _figure(rows, what).save(Path(target) / f"{what}.png")
-                _keep(target, folder, kept, result.markdown())
+        sharing.join(cpu=run.device().type == "cpu")
+        if _first_process():
+            _evaluate(*settings, target)
+        else:
+            with redirect_stdout(StringIO()):
+                _evaluate(*settings, None)
     except (ValueError, OSError) as error:
         raise TrainError(str(error)) from error
 
 
-def _asked(draw: Callable, count: int) -> Any:
-    """PocketEval's result, with a progress bar."""
+def _evaluate(
+    model: str,
+    count: int,
+    steps: int,
+    guidance_scale: float,
+    sweep: int | None,
+    target: str | None,
+) -> None:
+    from sdlearn.training import card, conditioning, run, sweeps
+
+    folder = Path(model) if Path(model).is_dir() else run.exported_folder(model)
+    settings = {"steps": steps, "guidance_scale": guidance_scale}
+    if target is not None:
+        Path(target).mkdir(parents=True, exist_ok=True)  # before the hour that it may take
+    pair = sweeps.loaded(folder)
+    draws = sweeps.model_draws(*pair, **settings)
+    result = _asked(draws(), count)
+    print(f"{folder.name}, {steps} DDIM steps, guidance {guidance_scale:g}\n\n{result}")
+    kept = {**settings, "weights": card.weights(folder)}
+    kept["rows"] = [asdict(row) for row in result.rows]
+    told = conditioning.measured(*pair, **settings)
+    if told:
+        kept["conditioning"] = told
+        print("\n" + conditioning.markdown(told))
+    _keep(target, folder, kept, result.markdown())
+    if sweep:
+        kept["sweep_count"] = sweep
+        for what, rows in _swept(draws, sweep):
+            kept[f"{what.split('_')[0]}_sweep"] = [asdict(row) for row in rows]
+            if target is not None:
+                _figure(rows, what).save(Path(target) / f"{what}.png")
+            _keep(target, folder, kept, result.markdown())
+
+
+def _bar(**settings: Any) -> Any:
     from tqdm import tqdm
 
+    return tqdm(**settings, unit="pictures", mininterval=2, disable=not _first_process())
+
+
+def _asked(draw: Callable, count: int) -> Any:
+    """PocketEval's result, with a progress bar."""
     from sdlearn.training import pocketeval
 
-    with tqdm(total=len(pocketeval.CATEGORIES) * count, unit="pictures", mininterval=2) as bar:
+    with _bar(total=len(pocketeval.CATEGORIES) * count) as bar:
         return pocketeval.evaluate(draw, count, progress=bar.update)
 
 
 def _swept(draws: Callable[..., Callable], count: int) -> Iterator[tuple[str, list]]:
     """What a setting gives at each of its values, setting after setting; printed, too."""
-    from tqdm import tqdm
-
     from sdlearn.training import pocketeval, sweeps
 
     for what, values in (("steps", sweeps.STEPS), ("guidance_scale", sweeps.GUIDANCE)):
         each = {value: draws(**{what: value}) for value in values}
         total = len(each) * len(pocketeval.CATEGORIES) * count
-        with tqdm(total=total, desc=what, unit="pictures", mininterval=2) as bar:
+        with _bar(total=total, desc=what) as bar:
             rows = sweeps.sweep(each, count, progress=bar.update)
         print(f"\n{what:>14} score  held out  variety  burnt")
         for row in rows:

@@ -9,7 +9,8 @@
 The stages follow the order in which Stable Diffusion's parts were made: a tokenizer, a pair of
 encoders that brings captions and pictures together (CLIP), an autoencoder (VAE), and, with those
 frozen, the U-Net. The later generations take what they share and train the rest: a reader of
-their own, a U-Net; SDXL's grows from small pictures to large ones. Read in this order: `recipes`,
+their own, a U-Net; SDXL's grows from small pictures to large ones, and the first generation's is
+taught once more by the second. Read in this order: `recipes`,
 `pictures`, `loop`, then the stages (`tokenizer`, `clip`, `vae`, `unet` with `reading` and
 `frames`) and the `workshop` that hands one what the other made, `export`, `pocketeval`, and
 `conditioning`.

@@ -27,6 +27,7 @@ STAGES = {
     "decoder": "its decoder alone, once more",
     "unet": "U-Net",
     "grow": "U-Net, on larger pictures",
+    "taught": "U-Net, taught by {teacher}",
 }
 
 SCORES = {
@@ -195,11 +196,12 @@ def _training(record: dict[str, Any], folder: Path) -> str:
         "|---|---|---|---|---|",
     ]
     found: dict[str, list[float]] = {}
-    for stage, title in STAGES.items():
-        made = record["stages"].get(stage)
+    plans = record["recipe"]["plans"]
+    for stage in STAGES:
+        made, title = record["stages"].get(stage), _title(stage, plans)
         if made is None:
             continue
-        plan = record["recipe"]["plans"][stage]["steps"]
+        plan = plans[stage]["steps"]
         runs = list(_runs(made))
         for number, one in enumerate(runs, start=1):
             said = title if len(runs) == 1 else f"{title}, run {number}"
@@ -214,11 +216,16 @@ def _training(record: dict[str, Any], folder: Path) -> str:
     if any("earlier" in made for made in record["stages"].values()):
         lines += ["", "Of several runs the last follows this recipe, those before it earlier ones."]
     drawn = [
-        f"![{title}: what the loss did in its training.]({CURVES}/{stage}.png)"
-        for stage, title in STAGES.items()
+        f"![{_title(stage, plans)}: what the loss did in its training.]({CURVES}/{stage}.png)"
+        for stage in STAGES
         if (folder / CURVES / f"{stage}.png").exists()
     ]
     return "\n".join([*lines, "", *_scores(found), *([""] if drawn else []), *drawn]) + "\n"
+
+
+def _title(stage: str, plans: dict[str, Any]) -> str:
+    teacher = plans.get(stage, {}).get("teacher") or {}
+    return STAGES[stage].format(teacher=teacher.get("name", "another model"))
 
 
 def _scores(found: dict[str, list[float]]) -> Iterator[str]:

@@ -21,7 +21,7 @@ from PIL import Image
 
 from sdlearn import world
 from sdlearn.trace.detail import detail_of
-from sdlearn.training import frames
+from sdlearn.training import frames, sharing
 from sdlearn.training.recipes import RECIPES, Frames
 
 FIRST = 4 * 10**9  # scenes from here on: neither training nor PocketEval uses them
@@ -147,6 +147,8 @@ def refinement(base: Tell, refined: Tell, drawn: Frames, count: int = 20) -> Ref
 def draws(model: Any, refiner: Any = None, *, steps: int = 25, guidance_scale: float = 5.0) -> Tell:
     """What draws with a model, and leaves the last steps to a refiner if there is one.
 
+    Several processes that were started as one draw a part of the pictures each.
+
     Args:
         model: An SDXL.
         refiner: Its refiner; it takes over where the noise is as low as it learnt.
@@ -165,7 +167,7 @@ def draws(model: Any, refiner: Any = None, *, steps: int = 25, guidance_scale: f
             handed, list(texts), seed=list(seeds), denoising_start=HANDOVER, **plain
         ).images
 
-    return tell
+    return sharing.shared(tell)
 
 
 HANDOVER = 1 - RECIPES["pocket-sdxl-refiner"].noise

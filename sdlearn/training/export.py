@@ -61,7 +61,7 @@ INDEX: dict[str, dict[str, object]] = {
 }
 """What a pipeline's index says beside the parts that are there."""
 RECORD = "recipe.json"
-TAUGHT_ONCE_MORE = {"clip": "text", "vae": "decoder", "unet": "grow"}
+TAUGHT_ONCE_MORE = {"clip": ("text",), "vae": ("decoder",), "unet": ("grow", "taught")}
 """Stages whose part a later one teaches again: who exports the first takes the later one's back."""
 
 
@@ -338,7 +338,8 @@ def _record(
     path = target / RECORD
     stages = json.loads(path.read_text(encoding="utf-8"))["stages"] if path.exists() else {}
     stages[stage] = facts
-    stages.pop(TAUGHT_ONCE_MORE.get(stage), None)
+    for later in TAUGHT_ONCE_MORE.get(stage, ()):
+        stages.pop(later, None)
     _write_json({"recipe": dataclasses.asdict(recipe), "stages": stages}, path)
     models = models or target.parent
     for part, place in recipe.shared.items():

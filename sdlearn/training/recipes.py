@@ -8,8 +8,30 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-STAGES = ("tokenizer", "clip", "text", "vae", "unet", "grow", "decoder")
+STAGES = ("tokenizer", "clip", "text", "vae", "unet", "grow", "taught", "decoder")
 """In the order in which they are trained; a recipe has those that it doesn't share."""
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A finished model whose estimate a U-Net learns from, where single pictures tell little.
+
+    Under much noise one picture of many that would fit is what a U-Net is asked for, and the
+    gradient of that is chance for the most part. A network that learnt to name the mean of them
+    says in one answer what otherwise takes many pictures.
+
+    Attributes:
+        name: The model. It must have the same autoencoder and tokenizer.
+        share: How much of the target is its answer, where it is heard in full; the rest is the
+            picture's own, so that what the teacher gets wrong need not be learnt.
+        begin: The timestep from which it is heard.
+        full: The timestep from which it is heard in full.
+    """
+
+    name: str
+    share: float
+    begin: int
+    full: int
 
 
 @dataclass(frozen=True)
@@ -33,6 +55,7 @@ class Plan:
             the gradients of those timesteps drown all others.
         by_weight: For a U-Net: whether timesteps whose errors count more are drawn more often, and
             count as much less each time. Nothing else is learnt then, with less chance in it.
+        teacher: For the stage ``taught``: whose answers are learnt from.
     """
 
     steps: int
@@ -46,6 +69,7 @@ class Plan:
     snr_floor: float = 0.0
     weight_limit: float | None = None
     by_weight: bool = False
+    teacher: Teacher | None = None
 
     def rate_at(self, step: int) -> float:
         """Up in a straight line, level, and down in a straight line to zero."""
@@ -215,6 +239,18 @@ POCKET_SD15 = Recipe(
             snr_floor=1.0,
             weight_limit=40.0,
             by_weight=True,
+        ),
+        "taught": Plan(
+            steps=1_200,
+            batch=64,
+            rate=1e-3,
+            warmup=50,
+            decay=1.0,
+            ema=0.998,
+            snr_floor=2.0,
+            weight_limit=250.0,
+            by_weight=True,
+            teacher=Teacher("pocket-sd21", share=0.75, begin=300, full=500),
         ),
     },
 )

@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from sdlearn import _resources
 from sdlearn.training import card, checkpoints, speed
 from sdlearn.training.recipes import RECIPES, STAGES
-from sdlearn.training.workshop import Workshop
+from sdlearn.training.workshop import UnfitTeacher, Workshop
 
 
 def default_folder(name: str) -> Path:
@@ -51,7 +51,12 @@ def run(
     speed.keep_memory()
     for stage in workshop.recipe.stages:
         if stage in stages:
-            workshop.train(stage, stop_at=stop_at, go_on=go_on, compiled=compiled)
+            try:
+                workshop.train(stage, stop_at=stop_at, go_on=go_on, compiled=compiled)
+            except UnfitTeacher as why:
+                if len(stages) < len(STAGES):  # it was asked for by name
+                    raise
+                workshop.accelerator.print(f"{stage} is left out: {why}", flush=True)
             workshop.accelerator.free_memory()
     return workshop.folder
 
@@ -100,22 +105,17 @@ def open_workshop(name: str, stages: Sequence[str], folder: Path | None) -> Work
                 f"what it shares: {', '.join(recipe.shared.values()) or 'nothing'}."
             )
     # Said outright: several processes without a GPU must know that they are one training.
-    accelerator = Accelerator(mixed_precision=_precision(), cpu=not _gpu())
+    accelerator = Accelerator(mixed_precision=_precision(), cpu=device().type == "cpu")
     folder = Path(folder) if folder else default_folder(name)
     return Workshop(recipe, folder, accelerator, exported_folder(name))
 
 
-def _gpu() -> bool:
-    kinds = (torch.cuda, torch.backends.mps, torch.xpu)
-    return any(kind.is_available() for kind in kinds)
+def device() -> torch.device:
+    """What this machine computes on best."""
+    kinds = {"cuda": torch.cuda, "mps": torch.backends.mps, "xpu": torch.xpu}
+    return torch.device(next((n for n, kind in kinds.items() if kind.is_available()), "cpu"))
 
 
 def _precision() -> str:
     """bf16 where the machine computes in it; it halves the time there, and is slower elsewhere."""
-    if torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported() else "no"
-    if torch.backends.mps.is_available():
-        return "no"
-    # A private question, the only one there is: where torch doesn't know it, do without.
-    asks = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return "bf16" if asks is not None and asks() else "no"
+    return "bf16" if speed.bfloat16_is_quick(device()) else "no"

@@ -11,6 +11,7 @@ original did: on small pictures first, then on large ones (`GrowStage`).
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -288,6 +289,65 @@ class GrowStage(UNetStage):
     """Teaches the U-Net again, on larger pictures, and what their sizes and cuts mean."""
 
     name = "grow"
+
+
+class Teaching(NamedTuple):
+    """A finished model at the teacher's desk: its U-Net, what reads for it, what it answers."""
+
+    unet: nn.Module
+    reader: Reader
+    kind: str
+
+
+class TaughtStage(UNetStage):
+    """Teaches the U-Net once more, from what another model makes of the same noise and caption.
+
+    That is distillation ("Distilling the Knowledge in a Neural Network", 1503.02531), from a
+    network of another kind of answer: where names of the noise are hard to get right, at the noisy
+    end, one that names v says the same with less error.
+    """
+
+    name = "taught"
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        pictures: Pictures,
+        reader: Reader,
+        vae: AutoencoderKL,
+        latents: Latents,
+        teaching: Teaching,
+    ) -> None:
+        super().__init__(recipe, pictures, reader, vae, latents)
+        self.teaching = teaching
+
+    def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """As before, but the target is in part what the teacher says."""
+        told = self._says(batch["xt"], batch["t"], batch["tokens"])
+        target = torch.lerp(batch["target"], told, self.heard(batch["t"])[:, None, None, None])
+        return super().loss(model, batch | {"target": target})
+
+    def heard(self, t: Tensor) -> Tensor:
+        """How much of the target is the teacher's, shape of t."""
+        teacher = self.plan.teacher
+        rising = (t - teacher.begin) / (teacher.full - teacher.begin)
+        return teacher.share * rising.clamp(0, 1)
+
+    @torch.no_grad()
+    def _says(self, xt: Tensor, t: Tensor, tokens: Tensor) -> Tensor:
+        """The teacher's answer, as this model would say it; noise where nobody listens to it."""
+        unet, reader, kind = self.teaching
+        unet.to(xt.device)
+        listening = self.heard(t) > 0
+        said = torch.zeros_like(xt)
+        if listening.any():
+            words, _ = reader.read(tokens[listening])
+            some, when = xt[listening], t[listening]
+            answer = unet(some, when, encoder_hidden_states=words).sample.float()
+            alpha_bar = self.schedule.alpha_bars.to(when.device)[when]
+            told = predictions.convert(some, answer, alpha_bar, source=kind, target=self.kind)
+            said[listening] = told.to(said)
+        return said
 
 
 def noise_schedule(recipe: Recipe) -> schedules.NoiseSchedule:

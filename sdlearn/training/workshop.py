@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -21,12 +21,25 @@ from sdlearn.training.clip import CLIPStage, TextStage, WordsStage
 from sdlearn.training.pictures import Pictures
 from sdlearn.training.prose import prose
 from sdlearn.training.reading import Reader
-from sdlearn.training.recipes import STAGES, Frames, Recipe
+from sdlearn.training.recipes import RECIPES, STAGES, Frames, Recipe
 from sdlearn.training.tokenizer import load_tokenizer, train_tokenizer
-from sdlearn.training.unet import GrowStage, Latents, UNetStage, build_unet, whole
+from sdlearn.training.unet import (
+    PREDICTIONS,
+    GrowStage,
+    Latents,
+    TaughtStage,
+    Teaching,
+    UNetStage,
+    build_unet,
+    whole,
+)
 from sdlearn.training.vae import DecoderStage, VAEStage
 
 __all__ = ["STAGES", "Workshop"]
+
+
+class UnfitTeacher(ValueError):
+    """The model that should teach isn't there, or speaks of other latents or other tokens."""
 
 
 class Workshop:
@@ -91,7 +104,7 @@ class Workshop:
             target: The model's folder.
             unfinished: Whether a stage may be exported before the end of its plan.
         """
-        is_unet = stage in ("unet", "grow")
+        is_unet = stage in ("unet", "grow", "taught")
         model = build_unet(self.recipe) if is_unet else None
         made = None if is_unet else self.stage(stage)
         step, kept = loop.averaged(model or made.model, self.folder / stage)
@@ -139,10 +152,14 @@ class Workshop:
             return DecoderStage(self.recipe, self.pictures, self._painter()[0])
         small = name == "unet" and "grow" in self.recipe.plans
         vae, latents = self._painter(small=small)
-        kind = GrowStage if name == "grow" else UNetStage
-        made = kind(self.recipe, self.pictures, self._reader(), vae, latents)
-        if name == "grow":
-            self._begin_with_small(made)
+        reader = self._reader()
+        given = self.recipe, self.pictures, reader, vae, latents
+        if name == "taught":
+            made = TaughtStage(*given, self._teaching(reader, vae))
+        else:
+            made = {"unet": UNetStage, "grow": GrowStage}[name](*given)
+        if name != "unet":
+            self._begin_with_first(made)
         if self.accelerator.device.type == "cpu":  # the fused kernel's way back is slow there
             made.model.set_attn_processor(AttnProcessor())
         return made
@@ -168,8 +185,7 @@ class Workshop:
             frames: Encode these, and not the pictures as they are.
         """
         kind = "latents" if frames is None else "frames"
-        encoder = {n: t for n, t in vae.state_dict().items() if n.startswith(("enc", "quant"))}
-        path = self.folder / f"{kind}-{_digest(encoder)}.safetensors"
+        path = self.folder / f"{kind}-{_digest(_encoder(vae))}.safetensors"
 
         def encode() -> dict[str, Tensor]:
             if frames is None:
@@ -282,8 +298,34 @@ class Workshop:
             )
         return folder
 
-    def _begin_with_small(self, stage: GrowStage) -> None:
-        """Give a U-Net that shall learn on large pictures what it learnt on small ones."""
+    def _teaching(self, reader: Reader, vae: AutoencoderKL) -> Teaching:
+        """The model that teaches this one's U-Net, if both mean the same by the same numbers."""
+        name = self.recipe.plans["taught"].teacher.name
+        teacher, folder = RECIPES[name], (self.models or Path()) / name
+        if self.models is None or not (folder / "unet").is_dir():
+            raise UnfitTeacher(
+                f"{self.recipe.name} is taught by {name}, but {folder} holds no U-Net. Train and "
+                f"export that first: sdlearn train {name}"
+            )
+        places = {part: folder / part for part in ("tokenizer", "text_encoder")}
+        reads = Reader.load(teacher, places)
+        its_vae = AutoencoderKL.from_pretrained(folder / "vae")
+        for what, mine, its in (
+            ("autoencoder", _digest(_encoder(vae)), _digest(_encoder(its_vae))),
+            ("tokenizer", reader.tokenizer.get_vocab(), reads.tokenizer.get_vocab()),
+        ):
+            if mine != its:
+                raise UnfitTeacher(
+                    f"{name} can't teach this {self.recipe.name}: it learnt with another {what}, "
+                    "so that the same numbers mean something else to it. Export this model, train "
+                    f"{name} beside it, and then this stage: --stage taught"
+                )
+        unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32)
+        kind = PREDICTIONS[teacher.scheduler["prediction_type"]]
+        return Teaching(unet.eval().requires_grad_(False), reads, kind)
+
+    def _begin_with_first(self, stage: GrowStage | TaughtStage) -> None:
+        """Give a U-Net that shall learn something more what it learnt in its first stage."""
         if checkpoints.list_all(self.folder / stage.name):
             return  # it has begun, and goes on from there
         if checkpoints.list_all(self.folder / "unet"):
@@ -295,8 +337,8 @@ class Workshop:
             stage.load(self.exported)
         else:
             raise FileNotFoundError(
-                f"{self.folder} has no U-Net yet that could learn on larger pictures. Train the "
-                "stage before this one: --stage unet."
+                f"{self.folder} has no U-Net yet that could learn more. Train the stage before "
+                "this one: --stage unet."
             )
 
     def _begin_with_exported(self, stage: loop.Stage) -> loop.Facts:
@@ -329,6 +371,11 @@ class Workshop:
                 "is finished.",
                 flush=True,
             )
+
+
+def _encoder(vae: AutoencoderKL) -> dict[str, Tensor]:
+    """The weights on which it hangs what a latent means."""
+    return {n: t for n, t in vae.state_dict().items() if n.startswith(("enc", "quant"))}
 
 
 def _digest(tensors: dict[str, Tensor]) -> str:

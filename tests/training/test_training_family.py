@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,14 +17,16 @@ from diffusers import (
     StableDiffusionXLPipeline,
 )
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from tiny_recipe import family, tiny
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 import sdlearn as sd
 from sdlearn import world
 from sdlearn.models import clip as clips
-from sdlearn.training import checkpoints, export, frames, loop, measure
-from sdlearn.training.recipes import RECIPES, Frames
+from sdlearn.training import card as export_card
+from sdlearn.training import checkpoints, export, frames, loop, measure, run, workshop
+from sdlearn.training.recipes import RECIPES, Frames, Plan, Teacher
 from sdlearn.training.run import open_workshop
 from sdlearn.training.workshop import Workshop
 
@@ -295,6 +298,117 @@ def test_growing_begins_where_the_small_pictures_ended(made):
     average = checkpoints.part("average", tensors)
     assert all(torch.equal(t, average[n]) for n, t in stage.model.state_dict().items())
     assert all(parameter.requires_grad for parameter in stage.model.parameters())
+
+
+@pytest.fixture
+def taught(made, monkeypatch, tmp_path):
+    """The first model with one more stage, in which the second one teaches it."""
+    models, shops = made
+    monkeypatch.setitem(workshop.RECIPES, "pocket-sd21", shops["pocket-sd21"].recipe)
+    first = tiny()
+    plan = Plan(
+        steps=4, batch=8, rate=1e-3, warmup=1, teacher=Teacher("pocket-sd21", 0.75, 300, 500)
+    )
+    recipe = replace(first, plans={**first.plans, "taught": plan})
+    folder = shutil.copytree(shops["pocket-sd21"].folder.parent / "tiny", tmp_path / "tiny")
+    exported = shutil.copytree(models / "tiny", tmp_path / "models" / "tiny", symlinks=True)
+    shop = Workshop(recipe, folder, shops["pocket-sd21"].accelerator, exported, models)
+    shop.pictures.draw()
+    return shop
+
+
+def test_a_teacher_is_heard_where_there_is_much_noise(taught):
+    stage, plain = taught.stage("taught"), taught.stage("unet")
+    stage.plan = replace(stage.plan, by_weight=False)
+    plain.plan = stage.plan
+    batch = stage.batch(3, torch.Generator().manual_seed(3))
+    assert all(
+        torch.equal(batch[n], t)
+        for n, t in plain.batch(3, torch.Generator().manual_seed(3)).items()
+    )
+    batch["t"] = torch.tensor([0, 200, 300, 400, 450, 500, 700, 999])
+    share = torch.tensor([0, 0, 0, 0.375, 0.5625, 0.75, 0.75, 0.75])
+    torch.testing.assert_close(stage.heard(batch["t"]), share)
+
+    class Answers(torch.nn.Module):
+        """Repeats what it was given, so that its loss tells what it should have said."""
+
+        def __init__(self, said):
+            super().__init__()
+            self.said = said
+
+        def forward(self, *given, **told):
+            return SimpleNamespace(sample=self.said)
+
+    # What the teacher says, by diffusers' formula: the noise in xt, if v is right.
+    unet, reader, kind = stage.teaching
+    assert kind == "v" and stage.kind == "eps"
+    words = reader.encoders[0](batch["tokens"]).last_hidden_state
+    v = unet(batch["xt"], batch["t"], encoder_hidden_states=words).sample
+    scheduler = DDIMScheduler(**taught.recipe.scheduler)
+    alpha_bar = scheduler.alphas_cumprod[batch["t"]][:, None, None, None]
+    eps = alpha_bar.sqrt() * v + (1 - alpha_bar).sqrt() * batch["xt"]
+    share = share[:, None, None, None]
+    target = share * eps + (1 - share) * batch["target"]
+    loss, figures = stage.loss(Answers(target), batch)
+    assert loss < 1e-6 and figures["plain"] < 1e-6
+    assert stage.loss(Answers(batch["target"]), batch)[0] > 1e-4  # the picture's own noise isn't it
+    assert plain.loss(Answers(batch["target"]), batch)[0] == 0
+    assert not any(parameter.requires_grad for parameter in unet.parameters())
+
+
+def test_who_is_taught_begins_with_what_it_learnt_alone_and_says_by_whom(taught):
+    _, tensors, _ = checkpoints.load(taught.folder / "unet")
+    average = checkpoints.part("average", tensors)
+    before = taught.stage("taught").model.state_dict()
+    assert all(torch.equal(t, average[n]) for n, t in before.items())
+    taught.train("taught")
+    taught.export("taught", taught.exported)
+    card = export_card.text(taught.exported)
+    assert "| U-Net, taught by pocket-sd21 | 4 | 32 |" in card and "| U-Net | 8 | 32 |" in card
+    after = load_file(taught.exported / "unet" / "diffusion_pytorch_model.safetensors")
+    changed = [name for name, t in before.items() if not torch.equal(t.half(), after[name])]
+    assert len(changed) > 20
+    taught.export("unet", taught.exported)  # what it learnt alone, once more
+    assert "taught" not in json.loads((taught.exported / "recipe.json").read_text())["stages"]
+
+
+def test_a_teacher_who_is_missing_or_speaks_of_other_latents_is_refused(taught, made, tmp_path):
+    models, _ = made
+    taught.models = tmp_path
+    with pytest.raises(ValueError, match=r"tiny is taught by pocket-sd21, but .* train pocket-sd2"):
+        taught.stage("taught")
+    taught.models = shutil.copytree(models, tmp_path / "others", symlinks=True)
+    path = taught.models / "tiny" / "vae" / "diffusion_pytorch_model.safetensors"
+    weights = load_file(path)
+    weights["encoder.conv_in.weight"] += 0.1  # its latents aren't ours any more
+    save_file(weights, path)
+    with pytest.raises(
+        ValueError, match=r"pocket-sd21 can't teach this tiny: .* another autoencod"
+    ):
+        taught.stage("taught")
+
+
+def test_among_all_stages_one_without_its_teacher_is_left_out_with_the_reason(monkeypatch, capsys):
+    done = []
+
+    def train(stage, **_):
+        if stage == "taught":
+            raise workshop.UnfitTeacher("there is nobody.")
+        done.append(stage)
+
+    shop = SimpleNamespace(
+        train=train,
+        folder="here",
+        recipe=RECIPES["pocket-sd15"],
+        accelerator=SimpleNamespace(print=print, free_memory=lambda: None),
+    )
+    monkeypatch.setattr(run, "open_workshop", lambda *_: shop)
+    assert run.run("pocket-sd15") == "here"
+    assert done == ["tokenizer", "clip", "text", "vae", "unet", "decoder"]
+    assert "taught is left out: there is nobody." in capsys.readouterr().out
+    with pytest.raises(workshop.UnfitTeacher, match="nobody"):
+        run.run("pocket-sd15", ["taught"])
 
 
 def test_the_refiner_knows_low_noise_and_a_score(made):

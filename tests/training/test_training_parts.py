@@ -44,7 +44,7 @@ def test_the_recipe_has_the_anatomy_that_it_mirrors():
     assert unet["cross_attention_dim"] == POCKET_SD15.text["hidden_size"]
     assert POCKET_SD15.size == 8 * unet["sample_size"] == POCKET_SD15.vae["sample_size"]
     assert 2 ** (len(POCKET_SD15.vae["block_out_channels"]) - 1) == 8
-    assert set(POCKET_SD15.plans) == {"clip", "text", "vae", "unet", "decoder"}
+    assert set(POCKET_SD15.plans) == {"clip", "text", "vae", "unet", "taught", "decoder"}
 
 
 @pytest.mark.parametrize(
