@@ -147,7 +147,7 @@ def _evaluate(
         Path(target).mkdir(parents=True, exist_ok=True)  # before the hour that it may take
     pair = sweeps.loaded(folder)
     draws = sweeps.model_draws(*pair, **settings)
-    result = _asked(draws(), count)
+    result = _asked(draws(), count).beside(_asked(sweeps.redrawn(pair[0]), count))
     print(f"{folder.name}, {steps} DDIM steps, guidance {guidance_scale:g}\n\n{result}")
     kept = {**settings, "weights": card.weights(folder)}
     kept["rows"] = [asdict(row) for row in result.rows]

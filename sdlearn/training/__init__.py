@@ -13,5 +13,5 @@ their own, a U-Net; SDXL's grows from small pictures to large ones, and the firs
 taught once more by the second. Read in this order: `recipes`,
 `pictures`, `loop`, then the stages (`tokenizer`, `clip`, `vae`, `unet` with `reading` and
 `frames`) and the `workshop` that hands one what the other made, `export`, `pocketeval`, and
-`conditioning`.
+`conditioning`, and `sharing`, by which several processes share an examination.
 """

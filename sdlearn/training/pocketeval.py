@@ -9,7 +9,7 @@ prompts of each category name a combination that no training picture shows.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PIL import Image
 
@@ -86,6 +86,12 @@ HONESTLY = (
 )
 
 
+REDRAWN = (
+    "Redrawn are pictures of the same prompts that Pocket World itself drew, after the model's "
+    "autoencoder has encoded and decoded them. What they lose no U-Net can bring back."
+)
+
+
 @dataclass(frozen=True)
 class Prompt:
     """One prompt, and what its picture should show.
@@ -138,6 +144,8 @@ class Row:
         seen: The same, of the prompts whose combinations occur in training.
         heldout: The same, of the others.
         count: How many pictures.
+        redrawn: What true drawings of the same scenes get when the model's autoencoder has encoded
+            and decoded them; None: not measured. Where it is low, no U-Net can be much better.
     """
 
     name: str
@@ -145,6 +153,7 @@ class Row:
     seen: float
     heldout: float
     count: int
+    redrawn: float | None = None
 
 
 @dataclass(frozen=True)
@@ -169,28 +178,50 @@ class Result:
             sum(getattr(row, name) for row in self.rows) / n
             for name in ("score", "seen", "heldout")
         )
-        return Row("mean", score, seen, heldout, sum(row.count for row in self.rows))
+        count, redrawn = sum(row.count for row in self.rows), None
+        if self.has_redrawn:
+            redrawn = sum(row.redrawn for row in self.rows) / n
+        return Row("mean", score, seen, heldout, count, redrawn)
+
+    @property
+    def has_redrawn(self) -> bool:
+        """Whether it is known what true drawings get, in every category."""
+        return all(row.redrawn is not None for row in self.rows)
+
+    def beside(self, redrawn: Result) -> Result:
+        """The same, with the scores of redrawn drawings beside the model's.
+
+        Args:
+            redrawn: What they got, for the same questions.
+        """
+        return Result(tuple(replace(row, redrawn=redrawn[row.name].score) for row in self.rows))
 
     def markdown(self) -> str:
         """The table for a model card, with GenEval's figures and what they are worth here."""
-        lines = [
-            "| | score | seen | held out | pictures | SD 2.1, GenEval | SDXL, GenEval |",
-            "|---|---|---|---|---|---|---|",
-        ]
+        titles = ["", "score", "seen", "held out", "pictures", "SD 2.1, GenEval", "SDXL, GenEval"]
+        notes = [HONESTLY]
+        if self.has_redrawn:
+            titles.insert(4, "true drawings, redrawn")
+            notes.insert(0, REDRAWN)
+        lines = [f"| {' | '.join(titles)} |".replace("|  |", "| |"), "|---" * len(titles) + "|"]
         for row in (*self.rows, self.mean):
             published = [f"{value:.2f}" for value in GENEVAL.get(row.name, ())] or ["", ""]
-            ours = [f"{value:.3f}" for value in (row.score, row.seen, row.heldout)]
-            lines.append(f"| {' | '.join([row.name, *ours, str(row.count), *published])} |")
-        return "\n".join([*lines, "", HONESTLY])
+            ours = [row.score, row.seen, row.heldout, *([row.redrawn] if self.has_redrawn else [])]
+            values = [*(f"{value:.3f}" for value in ours), str(row.count)]
+            lines.append(f"| {' | '.join([row.name, *values, *published])} |")
+        return "\n".join([*lines, "", "\n\n".join(notes)])
 
     def __str__(self) -> str:
         """The table for a terminal."""
-        lines = [f"{'':<18} score   seen  held out  SD 2.1   SDXL  (the last two: GenEval)"]
+        title = "  redrawn" if self.has_redrawn else ""
+        lines = [f"{'':<18} score   seen  held out{title}  SD 2.1   SDXL  (the last two: GenEval)"]
         for row in (*self.rows, self.mean):
             published = "".join(f"{value:>8.2f}" for value in GENEVAL.get(row.name, ()))
             ours = f"{row.score:>6.3f} {row.seen:>6.3f} {row.heldout:>9.3f}"
+            ours += f" {row.redrawn:>8.3f}" if self.has_redrawn else ""
             lines.append(f"{row.name:<18}{ours}{published}")
-        return "\n".join([*lines, "", HONESTLY])
+        notes = [REDRAWN, HONESTLY] if self.has_redrawn else [HONESTLY]
+        return "\n".join([*lines, "", "\n\n".join(notes)])
 
 
 def evaluate(

@@ -16,7 +16,7 @@ from PIL import Image
 
 from sdlearn import models, world
 from sdlearn.stages.pipeline import Model
-from sdlearn.training import conditioning
+from sdlearn.training import conditioning, sharing
 from sdlearn.training.pocketeval import CATEGORIES, Category, Draw, evaluate
 
 STEPS = (5, 10, 25, 50)
@@ -126,6 +126,21 @@ def model_draws(
         return conditioning.draws(model, refiner, steps=steps, guidance_scale=guidance_scale)
 
     return with_settings
+
+
+def redrawn(model: Model) -> Draw:
+    """Draws what prompts say by Pocket World's own rules, and has the autoencoder redraw that.
+
+    Args:
+        model: Whose autoencoder.
+    """
+
+    def draw(texts: Sequence[str], seeds: Sequence[int]) -> list[Image.Image]:
+        scenes = [world.parse(t).replace(seed=s) for t, s in zip(texts, seeds, strict=True)]
+        latents = model.to_latent([scene.render(model.size[0]) for scene in scenes]).mean
+        return model.draw(latents)
+
+    return sharing.shared(draw)
 
 
 def loaded(folder: Path) -> tuple[Model, Model | None]:

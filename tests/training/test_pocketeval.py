@@ -1,6 +1,7 @@
 """PocketEval: it believes an oracle, catches a liar, and blames the right category."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -124,6 +125,40 @@ def test_the_table_says_what_it_compares():
         assert all(f"{v:.2f}" in text for v in (0.98, 0.51, 0.85, 0.07, 0.17, 0.74, 0.15, 0.23))
     with pytest.raises(ValueError, match="at least 2"):
         pocketeval.evaluate(oracle, 1)
+
+
+def test_beside_a_score_stands_what_the_autoencoder_leaves_of_true_drawings():
+    class Painter:
+        """An autoencoder's stand-in: its latent is the picture, made coarse."""
+
+        size = (128, 128)
+
+        def __init__(self, side):
+            self.side = side
+
+        def to_latent(self, pictures):
+            return SimpleNamespace(mean=[p.resize((self.side, self.side)) for p in pictures])
+
+        def draw(self, latents):
+            return [latent.resize(self.size) for latent in latents]
+
+    some = pocketeval.CATEGORIES[4:6]
+    fine, coarse = (
+        pocketeval.evaluate(sweeps.redrawn(Painter(side)), COUNT, some) for side in (128, 8)
+    )
+    truth = pocketeval.evaluate(oracle, COUNT, some)
+    assert fine == truth
+    assert coarse.mean.score < 0.5 < truth.mean.score
+    result = truth.beside(coarse)
+    assert not truth.has_redrawn and result.has_redrawn
+    assert [row.redrawn for row in result.rows] == [row.score for row in coarse.rows]
+    assert result.mean.redrawn == coarse.mean.score and result.mean.score == truth.mean.score
+    for text in (result.markdown(), str(result)):
+        assert "redrawn" in text and "no U-Net can bring back" in text
+        assert f"{coarse['accessory'].score:.3f}" in text
+    lines = result.markdown().splitlines()[:4]
+    assert len({line.count("|") for line in lines}) == 1
+    assert "redrawn" not in truth.markdown() + str(truth)
 
 
 def test_variety_of_the_world_is_one_and_of_a_parrot_nought():

@@ -58,6 +58,7 @@ def test_eval_draws_its_sweeps(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sweeps, "model_draws", lambda *_, **__: lambda **___: oracle)
     monkeypatch.setattr(conditioning, "measured", lambda *_, **__: {})
     monkeypatch.setattr(sweeps, "loaded", lambda folder: (None, None))
+    monkeypatch.setattr(sweeps, "redrawn", lambda model: oracle)
     tmp_path.joinpath("pocketeval.json").write_text('{"weights": {"of": "others"}}')
     monkeypatch.setattr(sweeps, "STEPS", (5, 10))
     monkeypatch.setattr(sweeps, "GUIDANCE", (1.0, 5.0))
