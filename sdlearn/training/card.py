@@ -215,6 +215,14 @@ def _training(record: dict[str, Any], folder: Path) -> str:
             found.setdefault(key, []).append(made[key])
     if any("earlier" in made for made in record["stages"].values()):
         lines += ["", "Of several runs the last follows this recipe, those before it earlier ones."]
+    if "taught" in record["stages"]:
+        teacher = plans["taught"]["teacher"]
+        lines += [
+            "",
+            f"Where it was taught, {teacher['share']:.0%} of the target at noisy timesteps (from "
+            f"{teacher['full']} on; none below {teacher['begin']}) was what {teacher['name']} "
+            "made of the same latents.",
+        ]
     drawn = [
         f"![{_title(stage, plans)}: what the loss did in its training.]({CURVES}/{stage}.png)"
         for stage in STAGES

@@ -365,6 +365,7 @@ def test_who_is_taught_begins_with_what_it_learnt_alone_and_says_by_whom(taught)
     taught.train("taught")
     taught.export("taught", taught.exported)
     card = export_card.text(taught.exported)
+    assert "75% of the target at noisy timesteps (from 500 on; none below 300) was what" in card
     assert "| U-Net, taught by pocket-sd21 | 4 | 32 |" in card and "| U-Net | 8 | 32 |" in card
     after = load_file(taught.exported / "unet" / "diffusion_pytorch_model.safetensors")
     changed = [name for name, t in before.items() if not torch.equal(t.half(), after[name])]
