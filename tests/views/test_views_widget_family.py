@@ -146,7 +146,9 @@ def test_maps_are_the_words_own(widget, runs):
             for word in run["words"]:
                 kept = np.frombuffer(cut(widget, word["at"]), np.uint8).reshape(word["grid"])
                 expected = trace.attention[word["text"]].mean().values
-                assert np.abs(kept / 255 - (expected / expected.max()).numpy()).max() <= 0.5 / 255
+                told = 255 * (expected.double() / expected.double().max()).numpy()
+                # Rounded from float32: a value halfway between two bytes may fall by its last bit.
+                assert np.abs(kept - told).max() <= 0.5 + 1e-3
 
 
 def test_the_parts_are_the_anatomys(widget, anatomies):
