@@ -7,7 +7,8 @@
     sdlearn eval my-model                                      # does it draw what it was asked?
 
 The stages follow the order in which Stable Diffusion's parts were made: a tokenizer, a pair of
-encoders that brings captions and pictures together (CLIP), an autoencoder (VAE), and, with those
+encoders that brings captions and pictures together (CLIP; three more stages teach its halves what
+the pair doesn't learn by itself: `text`, `sides`, `sight`), an autoencoder (VAE), and, with those
 frozen, the U-Net. The later generations take what they share and train the rest: a reader of
 their own, a U-Net; SDXL's grows from small pictures to large ones, and the first generation's is
 taught once more by the second. Read in this order: `recipes`,

@@ -23,6 +23,8 @@ CURVES = "curves"  # a picture for each stage
 STAGES = {
     "clip": "text and picture encoder (CLIP)",
     "text": "text encoder, once more, for its words",
+    "sides": "text encoder, once more, for left and right",
+    "sight": "picture encoder, once more, for what stands where",
     "vae": "autoencoder",
     "decoder": "its decoder alone, once more",
     "unet": "U-Net",
@@ -34,6 +36,7 @@ SCORES = {
     "among_100": "a held-out picture finds its caption among 100: {:.1%}",
     "hard": "and among its own with colours or relation swapped: {:.1%}",
     "reads": "a caption finds another wording of itself, and not those swapped ones: {:.1%}",
+    "sides": "and itself told from its other thing (cat left of dog, dog right of cat): {:.1%}",
     "psnr": "PSNR of held-out pictures, encoded and decoded: {:.1f} dB",
     "psnr_worst_twentieth": "of the worst twentieth of them: {:.1f} dB",
 }

@@ -2,11 +2,13 @@
 
 Beside the other captions of the batch each picture meets a caption of its own made false: two
 colours swapped, a relation turned round, a hat for a crown. Without those the encoder learns
-which words occur, and not whose they are.
+which words occur, and not whose they are. That isn't enough: three later stages teach one half
+each, with the other as it is (`WordsStage`, `SidesStage`, `SightStage`).
 """
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from pathlib import Path
 
@@ -24,6 +26,9 @@ from sdlearn.training.loop import Batch, Stage
 from sdlearn.training.pictures import Pictures, order
 from sdlearn.training.recipes import Recipe
 from sdlearn.world.facts import OPPOSITE
+
+KEPT = 0.5
+"""What it costs to move the words from where the U-Nets know them, in shares of their variance."""
 
 MAX_LOG_SCALE = 4.6  # about log 100, where CLIP (2103.00020, section 2.5) caps it
 
@@ -163,11 +168,12 @@ class TextStage(CLIPStage):
 
     def _found(self, read: Tensor, scale: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of one vector for each caption; `read` holds the true, the other, the false."""
+        ways = batch["tokens"].shape[1]
         tokens = batch["tokens"].transpose(0, 1).flatten(0, 1)
-        said, otherwise, false = (_of_all(third) for third in read.chunk(3))
-        texts = [_of_all(third) for third in tokens.chunk(3)]
-        seen = _of_all(batch["seen"])
-        by_sight, found = _meet(scale * seen, said, false, torch.cat([texts[0], texts[2]]))
+        said, otherwise, *false = (_of_all(part) for part in read.chunk(ways))
+        texts = [_of_all(part) for part in tokens.chunk(ways)]
+        seen, false = _of_all(batch["seen"]), torch.cat(false)
+        by_sight, found = _meet(scale * seen, said, false, torch.cat([texts[0], *texts[2:]]))
         by_sense, same = _meet(scale * said, otherwise, false, torch.cat(texts[1:]))
         return (by_sight + by_sense) / 2, {"found": found, "same": same}
 
@@ -212,6 +218,134 @@ class WordsStage(TextStage):
         return (last + words) / 2, figures | {f"{n}_by_words": f for n, f in others.items()}
 
 
+class States(Reading):
+    """Captions as vectors, and what the last two layers say of each token."""
+
+    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Captions, the logits' scale, and the states, shape [2, captions, tokens, width]."""
+        read = self.clip.text_model(tokens, output_hidden_states=True)
+        vectors = self.clip.text_projection(read.pooler_output)
+        scale = self.clip.logit_scale.clamp(max=MAX_LOG_SCALE).exp()
+        states = torch.stack([read.hidden_states[-2], read.last_hidden_state])
+        return F.normalize(vectors.float(), dim=-1), scale, states.float()
+
+
+class SidesStage(TextStage):
+    """Teaches a CLIP's text half that a cat left of a dog is a dog right of a cat.
+
+    As long as two wordings of a scene name its things in the same order, "left" and "right" can
+    be read as two words like others, and whose they are need not be known. Here each wording may
+    be told from either side, and the false ones too. What the layers that U-Nets read (the last,
+    and for SDXL the one before it) say of each token may move only a little: a U-Net that learnt
+    on them gets along with it, and soon learns the rest.
+    """
+
+    name = "sides"
+
+    def __init__(
+        self, recipe: Recipe, pictures: Pictures, tokenizer: CLIPTokenizer, clip: CLIPModel
+    ) -> None:
+        super().__init__(recipe, pictures, tokenizer, clip)
+        self.seed = recipe.seed + 6
+        self.clip.load_state_dict(clip.state_dict())
+        self.model = States(self.clip)
+        self.before = States(copy.deepcopy(self.clip)).requires_grad_(False)
+
+    def batch(self, step: int, generator: torch.Generator) -> Batch:
+        """What was seen of each picture, its caption, the same said otherwise, and two false."""
+        count = self.plan.batch
+        indices = order(len(self.pictures), count, step, self.seed)
+        variants = torch.randint(2**31 - 1, (count, 3), generator=generator).tolist()
+        round_ = torch.randint(2, (count, 2), generator=generator).bool().tolist()
+        told = []
+        for index, (said, otherwise, changed), (turned, again) in zip(
+            indices.tolist(), variants, round_, strict=True
+        ):
+            scene = world.sample(seed=index)
+            scenes = [scene, *falsehoods(scene, changed, 2)]
+            scene, *false = map(turned_round, scenes) if turned else scenes
+            other = turned_round(scene) if again else scene
+            told += [scene.caption(said), other.caption(otherwise)]
+            told += [one.caption(said) for one in false]
+        tokens = self.tokenizer(told, padding=True, truncation=True, return_tensors="pt").input_ids
+        return {"seen": self.seen[indices], "tokens": tokens.unflatten(0, (count, -1))}
+
+    def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """As before, and what the true captions' words have moved by."""
+        tokens = batch["tokens"].transpose(0, 1).flatten(0, 1)
+        read, scale, states = model(tokens)
+        loss, figures = self._found(read, scale, batch)
+        own = batch["tokens"][:, 0]
+        with torch.no_grad():
+            known = self.before.to(own.device)(own)[2]
+        moved = ((states[:, : len(own)] - known) ** 2).mean((1, 2, 3)) / known.var((1, 2, 3))
+        return loss + KEPT * moved.mean(), figures | {"moved": moved.mean()}
+
+
+class Seeing(nn.Module):
+    """Pictures alone, as vectors of length 1 in the space where they meet captions."""
+
+    def __init__(self, clip: CLIPModel) -> None:
+        super().__init__()
+        self.clip = clip
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Pictures [count, width]."""
+        seen = self.clip.visual_projection(self.clip.vision_model(pictures).pooler_output)
+        return F.normalize(seen.float(), dim=-1)
+
+
+class SightStage(CLIPStage):
+    """Teaches a CLIP's picture half once more, to see whose a colour is and what stands where.
+
+    Where both halves learn, the reading half soon tells "a red cat left of a blue dog" from "a
+    blue cat left of a red dog", and the seeing half does not: other words of the batch give most
+    pictures away. Here captions are read as they are read by now, so that nothing that was built
+    on their reading moves, and each picture meets its own caption falsified in several ways.
+    """
+
+    name = "sight"
+
+    def __init__(
+        self, recipe: Recipe, pictures: Pictures, tokenizer: CLIPTokenizer, clip: CLIPModel
+    ) -> None:
+        super().__init__(recipe, pictures, tokenizer)
+        self.seed = recipe.seed + 5
+        self.clip.load_state_dict(clip.state_dict())
+        self.clip.requires_grad_(False)
+        for part in (self.clip.vision_model, self.clip.visual_projection):
+            part.requires_grad_(True)
+        self.model, self.reading = Seeing(self.clip), Reading(self.clip)
+
+    def batch(self, step: int, generator: torch.Generator) -> Batch:
+        """Pictures, and for each its caption and the same in so many ways false."""
+        count = self.plan.batch
+        indices = order(len(self.pictures), count, step, self.seed)
+        variants = torch.randint(2**31 - 1, (count, 2), generator=generator).tolist()
+        told = []
+        for index, (said, changed) in zip(indices.tolist(), variants, strict=True):
+            scene = world.sample(seed=index)
+            told += [one.caption(said) for one in (scene, *falsehoods(scene, changed))]
+        tokens = self.tokenizer(told, padding=True, truncation=True, return_tensors="pt").input_ids
+        return {
+            "pictures": self.pictures.batch(indices),
+            "tokens": tokens.unflatten(0, (count, -1)),
+        }
+
+    def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Pictures must find their caption among all, and among what it was made false to."""
+        count, ways = batch["tokens"].shape[:2]
+        tokens = batch["tokens"].transpose(0, 1).flatten(0, 1)  # the true ones, then the false
+        seen = model(batch["pictures"])
+        with torch.no_grad():
+            read, scale = self.reading(tokens)
+        own = (seen[:, None] * read.unflatten(0, (ways, count)).transpose(0, 1)).sum(-1)
+        true, *false = (_of_all(part) for part in read.chunk(ways))
+        tokens = torch.cat([_of_all(part) for part in tokens.chunk(ways)])
+        loss, found = _meet(scale * _of_all(seen), true, torch.cat(false), tokens)
+        return loss, {"found": found, "own": (own.argmax(1) == 0).float().mean()}
+
+
 def _meet(scaled: Tensor, right: Tensor, false: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
     """The loss of finding one's own among all, both ways; and how often it is found."""
     logits = without_ties(scaled @ torch.cat([right, false]).T, tokens)
@@ -219,6 +353,23 @@ def _meet(scaled: Tensor, right: Tensor, false: Tensor, tokens: Tensor) -> tuple
     there = F.cross_entropy(logits, own)
     back = F.cross_entropy(logits[:, : len(logits)].T, own)
     return (there + back) / 2, (logits.argmax(1) == own).float().mean()
+
+
+def falsehoods(scene: world.Scene, seed: int, count: int = 3) -> list[world.Scene]:
+    """The scene made false in several ways: first those that change no word but its place.
+
+    Args:
+        scene: The scene.
+        seed: Draws what else is changed.
+        count: How many.
+    """
+    made = []
+    if len(scene.subjects) == 2:
+        for change in ("swap colours", "relation"):
+            false = changed(scene, change, 0)
+            if not (false.same_facts(scene) or false.same_facts(turned_round(scene))):
+                made.append(false)
+    return [*made, *(falsified(scene, seed + number) for number in range(count - len(made)))]
 
 
 def falsified(scene: world.Scene, seed: int) -> world.Scene:
@@ -230,7 +381,7 @@ def falsified(scene: world.Scene, seed: int) -> world.Scene:
     while True:  # some changes change nothing (two cats of one colour): draw again
         change, which = changes[rng.integers(len(changes))], int(rng.integers(len(scene.subjects)))
         false = changed(scene, change, which, rng)
-        if not (false.same_facts(scene) or false.same_facts(_turned_round(scene))):
+        if not (false.same_facts(scene) or false.same_facts(turned_round(scene))):
             return false
 
 
@@ -270,7 +421,7 @@ def changed(
     return scene.replace(subjects=tuple(new))
 
 
-def _turned_round(scene: world.Scene) -> world.Scene:
+def turned_round(scene: world.Scene) -> world.Scene:
     """The same picture, told from its other subject: a cat above a dog, a dog below a cat."""
     if len(scene.subjects) == 1:
         return scene

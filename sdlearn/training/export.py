@@ -61,7 +61,13 @@ INDEX: dict[str, dict[str, object]] = {
 }
 """What a pipeline's index says beside the parts that are there."""
 RECORD = "recipe.json"
-TAUGHT_ONCE_MORE = {"clip": ("text",), "vae": ("decoder",), "unet": ("grow", "taught")}
+TAUGHT_ONCE_MORE = {
+    "clip": ("text", "sides", "sight"),
+    "text": ("sides", "sight"),
+    "sides": ("sight",),
+    "vae": ("decoder",),
+    "unet": ("grow", "taught"),
+}
 """Stages whose part a later one teaches again: who exports the first takes the later one's back."""
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import CLIPModel, CLIPTokenizer
 
 from sdlearn import world
-from sdlearn.training.clip import Meeting, Reading, changed
+from sdlearn.training.clip import Meeting, Reading, changed, turned_round
 
 COUNT = 1000
 AMONG = 100
@@ -60,16 +60,21 @@ def reading(clip: CLIPModel, tokenizer: CLIPTokenizer) -> dict[str, float]:
     Returns:
         ``reads``: among that, the caption with the colours swapped, and the one with the relation
         turned round, both worded as itself. So what is alike is what is meant, not what is said.
+        ``sides``: the same, where the scene is told from its other thing: a cat left of a dog, a
+        dog right of a cat.
     """
-    right = []
+    reworded, turned = [], []
     for number, scene in enumerate(_scenes(0, COUNT)):
         if len(scene.subjects) == 2 and len({s.colour for s in scene.subjects}) == 2:
             false = [changed(scene, how, 0).caption(number) for how in ("swap colours", "relation")]
-            captions = [scene.caption(number), scene.caption(number + 1), *false]
+            other = turned_round(scene).caption(number + 1)
+            captions = [scene.caption(number), *false, scene.caption(number + 1), other]
             tokens = tokenizer(captions, padding=True, truncation=True, return_tensors="pt")
             read, _ = Reading(clip)(tokens.input_ids.to(clip.logit_scale.device))
-            right.append(int((read[1:] @ read[0]).argmax()) == 0)
-    return {"reads": _share(right)}
+            *wrong, as_worded, as_turned = (read[1:] @ read[0]).tolist()
+            reworded.append(as_worded > max(wrong))
+            turned.append(as_turned > max(wrong))
+    return {"reads": _share(reworded), "sides": _share(turned)}
 
 
 def _scenes(begin: int, end: int) -> list[world.Scene]:

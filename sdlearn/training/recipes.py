@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-STAGES = ("tokenizer", "clip", "text", "vae", "unet", "grow", "taught", "decoder")
+STAGES = ("tokenizer", "clip", "text", "sides", "sight", "vae", "unet", "grow", "taught", "decoder")
 """In the order in which they are trained; a recipe has those that it doesn't share."""
 
 
@@ -227,6 +227,10 @@ POCKET_SD15 = Recipe(
     plans={
         "clip": Plan(steps=1_600, batch=160, rate=1.5e-3, warmup=100, weight_decay=0.05, ema=0.998),
         "text": Plan(steps=1_000, batch=96, rate=1e-3, warmup=50, decay=0.5, weight_decay=0.05),
+        "sides": Plan(steps=600, batch=128, rate=1e-3, warmup=30, decay=1.0, ema=0.99),
+        "sight": Plan(
+            steps=1_500, batch=128, rate=1e-3, warmup=50, decay=1.0, weight_decay=0.05, ema=0.998
+        ),
         "vae": Plan(steps=5_000, batch=16, rate=3e-3, warmup=50, decay=0.5, ema=0.998),
         "decoder": Plan(steps=6_000, batch=16, rate=2e-3, warmup=50, decay=0.5, ema=0.998),
         "unet": Plan(
@@ -282,7 +286,14 @@ POCKET_SD21 = replace(
     plans={
         "clip": Plan(steps=1_200, batch=96, rate=1.5e-3, warmup=100, weight_decay=0.05, ema=0.998),
         "unet": Plan(
-            steps=1_650, batch=64, rate=1e-3, warmup=50, decay=1.0, ema=0.998, snr_floor=1.0
+            steps=4_000,
+            batch=64,
+            rate=1.2e-3,
+            warmup=50,
+            decay=1.0,
+            ema=0.998,
+            snr_floor=2.0,
+            by_weight=True,
         ),
     },
     clip_name="pocket-openclip",
@@ -322,7 +333,15 @@ POCKET_SDXL = replace(
     plans={
         "unet": Plan(steps=1_400, batch=64, rate=2e-3, warmup=100, decay=0.3, ema=0.999),
         "grow": Plan(
-            steps=2_600, batch=32, rate=1e-3, warmup=50, decay=0.8, ema=0.998, snr_floor=1.0
+            steps=1_800,
+            batch=32,
+            rate=1e-3,
+            warmup=50,
+            decay=1.0,
+            ema=0.998,
+            snr_floor=2.0,
+            weight_limit=250.0,
+            by_weight=True,
         ),
     },
     pipeline="StableDiffusionXLPipeline",

@@ -14,10 +14,10 @@ from diffusers.models.attention_processor import AttnProcessor
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import CLIPTokenizer
+from transformers import CLIPModel, CLIPTokenizer
 
 from sdlearn.training import checkpoints, export, log, loop, measure
-from sdlearn.training.clip import CLIPStage, TextStage, WordsStage
+from sdlearn.training.clip import CLIPStage, SidesStage, SightStage, TextStage, WordsStage
 from sdlearn.training.pictures import Pictures
 from sdlearn.training.prose import prose
 from sdlearn.training.reading import Reader
@@ -145,7 +145,11 @@ class Workshop:
         if name == "clip":
             return self._clip()
         if name == "text":
-            return self._text()
+            return self._looked(WordsStage(*self._read("clip")))
+        if name == "sides":
+            return self._looked(SidesStage(*self._read("text", "clip")))
+        if name == "sight":
+            return SightStage(*self._read("sides", "text", "clip"))
         if name == "vae":
             return VAEStage(self.recipe, self.pictures)
         if name == "decoder":
@@ -225,16 +229,21 @@ class Workshop:
         stage = TextStage(self.recipe, self.pictures, tokenizer, other)
         return self._looked(stage)
 
-    def _text(self) -> WordsStage:
-        """The text half of this recipe's own CLIP, as its first stage left it."""
-        folder = self._own_clip()
-        if folder == self.folder:
-            first = self._clip()
-            self._warn(first, loop.averaged(first.model, folder / first.name)[0])
-            clip, tokenizer = first.clip, first.tokenizer
+    def _read(self, *stages: str) -> tuple[Recipe, Pictures, CLIPTokenizer, CLIPModel]:
+        """What a later stage of CLIP needs: this recipe's own CLIP, as it is by now.
+
+        Args:
+            stages: Those that may have made it here; the first that has a checkpoint did.
+        """
+        last = next((s for s in stages if checkpoints.list_all(self.folder / s)), None)
+        exported = None if last else self._given("clip", "text_encoder")
+        if exported is None:
+            made = self.stage(last or "clip")
+            self._warn(made, loop.averaged(made.model, self.folder / made.name)[0])
+            clip, tokenizer = made.clip, made.tokenizer
         else:
-            clip, tokenizer = export.load_clip(folder, self.models / self.recipe.clip_name)
-        return self._looked(WordsStage(self.recipe, self.pictures, tokenizer, clip))
+            clip, tokenizer = export.load_clip(exported, self.models / self.recipe.clip_name)
+        return self.recipe, self.pictures, tokenizer, clip
 
     def _looked(self, stage: TextStage) -> TextStage:
         """Let its picture half look at every picture, once for each state of that half."""
@@ -252,12 +261,13 @@ class Workshop:
         recipe = self.recipe
         parts = [part for part in export.parts_of(recipe) if part.startswith(("text", "token"))]
         own = [part for part in parts if part not in recipe.shared]
-        last = "text" if checkpoints.list_all(self.folder / "text") else "clip"
+        stages = [stage for stage in ("sides", "text", "clip") if stage in recipe.plans]
+        last = next((s for s in stages if checkpoints.list_all(self.folder / s)), "clip")
         if own and self._given(last, "text_encoder") is None:
             stage = self.stage(last)
             self._warn(stage, loop.averaged(stage.model, self.folder / stage.name)[0])
-            if last == "clip" and "text" in recipe.plans:
-                self._warn(stage, 0, "text")
+            if last != stages[0]:
+                self._warn(stage, 0, stages[0])
             text = stage.clip.text_model
             if recipe.sees is not None:  # it reads with all layers but the last
                 text.encoder.layers = text.encoder.layers[:-1]

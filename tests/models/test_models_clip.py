@@ -15,6 +15,8 @@ from transformers import CLIPConfig, CLIPModel, CLIPVisionModelWithProjection
 import sdlearn as sd
 from sdlearn import world
 from sdlearn.models import catalogue, clip
+from sdlearn.training.clip import changed
+from sdlearn.world.facts import OPPOSITE
 
 POCKET = catalogue.pocket_dir() / "pocket-sd15"
 HALF = catalogue.pocket_dir() / "pocket-clip"
@@ -63,6 +65,24 @@ def test_pictures_find_their_captions(pair):
     fits = pair.similarity(PICTURES, CAPTIONS)
     assert fits.argmax(1).tolist() == list(range(len(SCENES)))
     assert float(fits.abs().max()) <= 1 + 1e-6
+
+
+def test_it_knows_what_stands_where(pair):
+    """Against its caption with the colours exchanged, and with the relation turned round."""
+    scenes = (world.sample(6 * 10**9 + i, heldout=True) for i in range(1000))
+    pairs = [s for s in scenes if len({subject.colour for subject in s.subjects}) == 2][:60]
+    told = [
+        [one.caption() for one in (scene, changed(scene, "swap colours", 0), turned(scene))]
+        for scene in pairs
+    ]
+    seen = pair.pictures([scene.render(128) for scene in pairs])
+    read = pair.captions([caption for three in told for caption in three])
+    best = torch.einsum("nw,ncw->nc", seen, read.unflatten(0, (60, 3))).argmax(1)
+    assert (best == 0).float().mean() > 0.7  # by chance a third
+
+
+def turned(scene):
+    return scene.replace(relation=OPPOSITE[scene.relation])
 
 
 def test_similarity_takes_vectors_as_well(pair):

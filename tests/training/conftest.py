@@ -46,7 +46,7 @@ def trained(tmp_path_factory):
     AcceleratorState._reset_state(True)
     torch.set_num_threads(1)
     workshop = Workshop(tiny(), folder, Accelerator(mixed_precision="no", cpu=True))
-    for stage in ("tokenizer", "clip", "text", "vae", "unet", "decoder"):
+    for stage in ("tokenizer", "clip", "text", "sides", "sight", "vae", "unet", "decoder"):
         workshop.train(stage)
     AcceleratorState._reset_state(True)
     return folder

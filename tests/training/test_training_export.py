@@ -23,7 +23,7 @@ from sdlearn.training.recipes import RECIPES
 from sdlearn.training.unet import scheduler
 from sdlearn.training.workshop import Workshop
 
-STAGES = ("clip", "text", "vae", "unet", "decoder")
+STAGES = ("clip", "text", "sides", "sight", "vae", "unet", "decoder")
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +94,8 @@ def test_nothing_in_it_names_a_place_or_is_pickled(model):
     assert record["recipe"]["name"] == "tiny"
     assert record["stages"]["unet"].items() >= {"step": 8, "samples": 32, "device": "CPU"}.items()
     told = {"step", "samples", "hours", "device"}
-    for stage in ("clip", "text"):
-        assert set(record["stages"][stage]) == told | {"among_100", "hard", "reads"}
+    for stage in ("clip", "text", "sides", "sight"):
+        assert set(record["stages"][stage]) == told | {"among_100", "hard", "reads", "sides"}
     assert record["stages"]["vae"]["psnr"] >= record["stages"]["vae"]["psnr_worst_twentieth"]
     assert not [path for path in folder.parent.rglob(".*")]
 
@@ -103,8 +103,8 @@ def test_nothing_in_it_names_a_place_or_is_pickled(model):
 def test_the_two_halves_of_clip_meet_again(model):
     folder, workshop = model
     clip, tokenizer = export.load_clip(folder, folder.parent / "pocket-clip")
-    stage = workshop.stage("text")
-    loop.averaged(stage.model, workshop.folder / "text")
+    stage = workshop.stage("sight")
+    loop.averaged(stage.model, workshop.folder / "sight")
     tokens = tokenizer(["a red cat", "a blue house"], padding=True, return_tensors="pt").input_ids
     pictures = workshop.pictures.batch(torch.arange(2))
     with torch.no_grad():
@@ -135,15 +135,17 @@ def test_who_exports_a_stage_takes_back_what_a_later_one_made_of_it(
     folder, old = model
     copy = tmp_path / "models" / "tiny"
     shutil.copytree(folder.parent, copy.parent)
-    assert export.facts(copy, "text") and export.facts(copy, "decoder")
+    for stage in ("text", "sides", "sight", "decoder"):
+        assert export.facts(copy, stage)
     monkeypatch.setattr(measure, "COUNT", 6)
     Workshop(tiny(), old.folder, accelerator()).export("clip", copy)
-    assert export.facts(copy, "text") is None and export.facts(copy, "decoder")
+    assert not any(export.facts(copy, stage) for stage in ("text", "sides", "sight"))
+    assert export.facts(copy, "decoder")
 
 
 def test_a_unet_on_words_that_are_not_taught_yet_says_so(copied, accelerator, capsys):
-    Workshop(tiny(), copied("text"), accelerator()).train("unet")
-    assert "text has done 0 of 8 steps." in capsys.readouterr().out
+    Workshop(tiny(), copied("sides"), accelerator()).train("unet")
+    assert "sides has done 0 of 4 steps." in capsys.readouterr().out
 
 
 def test_a_part_can_go_before_the_others(trained, tmp_path, accelerator):
@@ -297,7 +299,7 @@ def _exported(workshop, stage, folder):
     """The weights of a stage as they lie in an exported folder, named as the stage names them."""
     if stage == "unet":
         parts = {"": "unet/diffusion_pytorch_model.safetensors"}
-    elif stage in ("clip", "text"):
+    elif stage in ("clip", "text", "sides", "sight"):
         clip, _ = export.load_clip(folder, folder.parent / "pocket-clip")
         return {f"clip.{name}": tensor for name, tensor in clip.state_dict().items()}
     else:

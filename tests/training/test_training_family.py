@@ -406,7 +406,7 @@ def test_among_all_stages_one_without_its_teacher_is_left_out_with_the_reason(mo
     )
     monkeypatch.setattr(run, "open_workshop", lambda *_: shop)
     assert run.run("pocket-sd15") == "here"
-    assert done == ["tokenizer", "clip", "text", "vae", "unet", "decoder"]
+    assert done == ["tokenizer", "clip", "text", "sides", "sight", "vae", "unet", "decoder"]
     assert "taught is left out: there is nobody." in capsys.readouterr().out
     with pytest.raises(workshop.UnfitTeacher, match="nobody"):
         run.run("pocket-sd15", ["taught"])

@@ -18,7 +18,7 @@ from sdlearn._resources import data_dir
 from sdlearn.training import log, loop, run
 from sdlearn.training.ahead import ahead
 from sdlearn.training.average import Average
-from sdlearn.training.clip import Reading, falsified, without_ties
+from sdlearn.training.clip import Reading, falsehoods, falsified, without_ties
 from sdlearn.training.pictures import Pictures, order
 from sdlearn.training.prose import prose
 from sdlearn.training.recipes import POCKET_SD15, Plan
@@ -44,14 +44,26 @@ def test_the_recipe_has_the_anatomy_that_it_mirrors():
     assert unet["cross_attention_dim"] == POCKET_SD15.text["hidden_size"]
     assert POCKET_SD15.size == 8 * unet["sample_size"] == POCKET_SD15.vae["sample_size"]
     assert 2 ** (len(POCKET_SD15.vae["block_out_channels"]) - 1) == 8
-    assert set(POCKET_SD15.plans) == {"clip", "text", "vae", "unet", "taught", "decoder"}
+    assert set(POCKET_SD15.plans) == {
+        "clip",
+        "text",
+        "sides",
+        "sight",
+        "vae",
+        "unet",
+        "taught",
+        "decoder",
+    }
 
 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
         (("sd15",), "no recipe for 'sd15'. There is: pocket-sd15, pocket-sd21"),
-        (("pocket-sd15", ["unte"]), "no stage 'unte'. Stages: tokenizer, clip, text, vae, unet"),
+        (
+            ("pocket-sd15", ["unte"]),
+            "no stage 'unte'. Stages: tokenizer, clip, text, sides, sight, vae",
+        ),
     ],
 )
 def test_unknown_names_are_answered_with_the_known_ones(arguments, complaint):
@@ -301,6 +313,26 @@ def test_a_false_caption_is_seen_to_be_false():
     assert sum(caught) >= 58
 
 
+def test_falsehoods_begin_with_the_same_words_in_other_places():
+    pairs = 0
+    for seed in range(300):
+        scene = world.sample(seed=seed)
+        made = falsehoods(scene, seed)
+        assert len(made) == 3 and made == falsehoods(scene, seed)
+        assert not any(false.same_facts(scene) for false in made)
+        if len(scene.subjects) == 2 and len({subject.colour for subject in scene.subjects}) == 2:
+            pairs += 1
+            colours = [subject.colour for subject in scene.subjects]
+            assert [subject.colour for subject in made[0].subjects] == colours[::-1]
+            assert made[1] == scene.replace(relation=made[1].relation)
+            assert made[1].relation != scene.relation
+    assert pairs > 50
+    twins = world.Scene((world.Subject("cat", "red"), world.Subject("cat", "red")), "left of")
+    assert not any(
+        false.same_facts(twins.replace(relation="right of")) for false in falsehoods(twins, 1)
+    )
+
+
 def test_ties_are_no_mistakes():
     logits = torch.zeros(2, 4)
     tokens = torch.tensor([[1, 2], [1, 2], [5, 6], [1, 2]])
@@ -446,6 +478,66 @@ def test_words_that_say_nothing_cost_as_much_as_a_last_token_that_does(copied, a
 
     assert cost(good, good) < cost(good, bad) < cost(bad, bad)
     assert cost(good, bad) == pytest.approx(cost(bad, good))
+
+
+def test_a_caption_may_be_told_from_either_side_and_its_words_move_little(copied, accelerator):
+    workshop = Workshop(tiny(), copied("sides"), accelerator())
+    workshop.pictures.draw()
+    stage = workshop.stage("sides")
+    told, kept = [], stage.tokenizer
+    stage.tokenizer = lambda captions, **how: told.extend(captions) or kept(captions, **how)
+    batch = stage.batch(0, torch.Generator().manual_seed(0))
+    stage.tokenizer = kept
+    assert batch["tokens"].shape[:2] == (8, 4)
+    turned = 0
+    for number in range(0, len(told), 4):
+        said, otherwise, *false = (world.parse(text) for text in told[number : number + 4])
+        assert said.caption() not in {one.caption() for one in false}
+        if len(said.subjects) == 2 and said.subjects[0].kind != said.subjects[1].kind:
+            turned += said.subjects[0].kind == otherwise.subjects[1].kind
+    assert turned
+
+    loss, figures = stage.loss(stage.model, batch)
+    assert figures["moved"] == 0
+    loss.backward()
+    assert not any(weight.grad is not None for weight in stage.before.parameters())
+    with torch.no_grad():
+        for weight in stage.clip.text_model.encoder.layers[0].parameters():
+            weight.add_(0.05 * torch.randn_like(weight))
+    assert stage.loss(stage.model, batch)[1]["moved"] > 0
+
+
+def test_what_reads_stays_while_the_other_half_learns_to_see(copied, accelerator):
+    workshop = Workshop(tiny(), copied("sight"), accelerator())
+    workshop.pictures.draw()
+    read, stage = workshop.stage("sides"), workshop.stage("sight")
+    loop.averaged(read.model, workshop.folder / "sides")
+    before = read.clip.state_dict()
+    assert all(torch.equal(t, before[n]) for n, t in stage.clip.state_dict().items())
+    workshop.train("sight")
+    loop.averaged(stage.model, workshop.folder / "sight")
+    after = stage.clip.state_dict()
+    same = {name for name in before if torch.equal(before[name], after[name])}
+    assert {name for name in before if not name.startswith("vis")} <= same
+    learnt = {name for name in before if name.startswith("vis") and "position_ids" not in name}
+    assert not learnt & same
+
+
+def test_a_picture_must_find_its_caption_among_what_it_was_made_false_to(copied, accelerator):
+    workshop = Workshop(tiny(), copied(), accelerator())
+    workshop.pictures.draw()
+    stage = workshop.stage("sight")
+    batch = stage.batch(0, torch.Generator().manual_seed(0))
+    assert batch["tokens"].shape[:2] == (8, 4)
+    with torch.no_grad():
+        read, _ = stage.reading(batch["tokens"].flatten(0, 1))
+    true, false = read.unflatten(0, (8, 4))[:, 0], read.unflatten(0, (8, 4))[:, 1]
+    costs, own = [], []
+    for seen in (true, (true + false) / 2, false):
+        loss, figures = stage.loss(lambda pictures, seen=seen: seen, batch)
+        costs.append(float(loss))
+        own.append(float(figures["own"]))
+    assert costs == sorted(costs) and own[0] == 1 and own[-1] < 0.5
 
 
 def test_a_stage_without_what_it_needs_says_what_to_train_first(copied, accelerator):

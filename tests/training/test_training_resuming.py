@@ -62,7 +62,7 @@ def assert_same(first, second):
 
 
 @pytest.mark.parametrize("precision", ["no", "bf16"])
-@pytest.mark.parametrize("stage", ["clip", "text", "vae", "unet", "decoder"])
+@pytest.mark.parametrize("stage", ["clip", "text", "sides", "sight", "vae", "unet", "decoder"])
 def test_a_run_in_three_pieces_ends_in_the_weights_of_one(stage, precision, copied, accelerator):
     whole, pieces = copied(stage, "whole"), copied(stage, "pieces")
     Workshop(tiny(), whole, accelerator(precision)).train(stage)
@@ -128,7 +128,7 @@ def test_two_processes_follow_the_curve_of_one(trained, tmp_path):
     out, err = run.communicate(timeout=300)
     assert run.returncode == 0, err
     assert out.count("steps to do in batches of 4, on 2 x cpu in float32") == 3
-    for stage in ("clip", "text", "vae", "unet"):
+    for stage in ("clip", "text", "sides", "sight", "vae", "unet"):
         a, b = (log.read(folder / stage / "log.csv") for folder in (one, two))
         assert a["step"] == b["step"] == list(range(1, 9))
         assert a["loss"] == pytest.approx(b["loss"], abs=1e-3, rel=1e-4)  # some begin at 50
@@ -218,7 +218,7 @@ def test_a_finished_stage_passes_at_once(copied, accelerator, capsys):
     assert checkpoints.newest(folder / "vae").stat().st_mtime_ns == before
 
 
-@pytest.mark.parametrize("stage", ["clip", "text", "vae", "unet"])
+@pytest.mark.parametrize("stage", ["clip", "text", "sides", "sight", "vae", "unet"])
 def test_no_two_steps_draw_the_same_numbers(stage, copied, accelerator):
     workshop = Workshop(tiny(), copied(), accelerator())
     workshop.pictures.draw()
