@@ -145,7 +145,7 @@ def test_who_exports_a_stage_takes_back_what_a_later_one_made_of_it(
 
 def test_a_unet_on_words_that_are_not_taught_yet_says_so(copied, accelerator, capsys):
     Workshop(tiny(), copied("sides"), accelerator()).train("unet")
-    assert "sides has done 0 of 4 steps." in capsys.readouterr().out
+    assert "sides has done 0 of 8 steps." in capsys.readouterr().out
 
 
 def test_a_part_can_go_before_the_others(trained, tmp_path, accelerator):
