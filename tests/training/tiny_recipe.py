@@ -51,7 +51,7 @@ def tiny(**changes: object) -> Recipe:
             "clip": Plan(steps=8, batch=8, rate=1e-3, **plan),
             "text": Plan(steps=8, batch=8, rate=1e-3, **plan),
             "sides": Plan(steps=8, batch=8, rate=1e-3, **plan),
-            "sight": Plan(steps=8, batch=8, rate=1e-3, **plan),
+            "sight": Plan(steps=8, batch=8, rate=3e-4, **plan),
             "vae": Plan(steps=8, batch=4, rate=1e-3, **plan),
             "unet": Plan(steps=8, batch=4, rate=1e-3, **plan),
             "decoder": Plan(steps=4, batch=4, rate=1e-3, warmup=2, ema=0.9),
