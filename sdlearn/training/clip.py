@@ -57,10 +57,8 @@ class Meeting(nn.Module):
 
     def forward(self, pictures: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Pictures [count, width], captions [count of `tokens`, width], and the logits' scale."""
-        seen = self.clip.visual_projection(self.clip.vision_model(pictures).pooler_output)
         read = self.clip.text_projection(self.clip.text_model(tokens).pooler_output)
-        scale = self.clip.logit_scale.clamp(max=MAX_LOG_SCALE).exp()
-        return F.normalize(seen.float(), dim=-1), F.normalize(read.float(), dim=-1), scale
+        return _seen(self.clip, pictures), _direction(read), _scale(self.clip)
 
 
 class CLIPStage(Stage):
@@ -79,14 +77,11 @@ class CLIPStage(Stage):
         count = self.plan.batch
         indices = order(len(self.pictures), count, step, self.seed + 1)
         variants = torch.randint(2**31 - 1, (count, 2), generator=generator).tolist()
-        true, false = [], []
+        told = []
         for index, (said, changed) in zip(indices.tolist(), variants, strict=True):
             scene = world.sample(seed=index)
-            true.append(scene.caption(said))
-            false.append(falsified(scene, changed).caption(said))
-        tokens = self.tokenizer(true + false, padding=True, truncation=True, return_tensors="pt")
-        both = tokens.input_ids.unflatten(0, (2, count)).transpose(0, 1)  # [batch, 2, length]
-        return {"pictures": self.pictures.batch(indices), "tokens": both}
+            told += [scene.caption(said), falsified(scene, changed).caption(said)]
+        return {"pictures": self.pictures.batch(indices), "tokens": self._tokens(told, count)}
 
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Pictures must find their caption, and captions their picture."""
@@ -102,6 +97,11 @@ class CLIPStage(Stage):
         there, _ = export.load_clip(exported, exported.parent / self.recipe.clip_name)
         self.clip.load_state_dict(there.state_dict())
 
+    def _tokens(self, told: list[str], count: int) -> Tensor:
+        """The captions of `count` pictures, as many for each, shape [count, captions, length]."""
+        tokens = self.tokenizer(told, padding=True, truncation=True, return_tensors="pt").input_ids
+        return tokens.unflatten(0, (count, -1))
+
 
 class Reading(nn.Module):
     """Captions alone, as vectors of length 1 in the space where they meet pictures."""
@@ -113,8 +113,7 @@ class Reading(nn.Module):
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Captions [count of `tokens`, width], and the logits' scale."""
         read = self.clip.text_projection(self.clip.text_model(tokens).pooler_output)
-        scale = self.clip.logit_scale.clamp(max=MAX_LOG_SCALE).exp()
-        return F.normalize(read.float(), dim=-1), scale
+        return _direction(read), _scale(self.clip)
 
 
 class TextStage(CLIPStage):
@@ -144,8 +143,7 @@ class TextStage(CLIPStage):
             indices = torch.arange(begin, min(begin + batch, len(self.pictures)))
             shown = self.pictures.batch(indices).to(accelerator.device)
             with accelerator.autocast():
-                pooled = clip.vision_model(shown).pooler_output
-                vectors.append(F.normalize(clip.visual_projection(pooled).float(), dim=-1).cpu())
+                vectors.append(_seen(clip, shown).cpu())
         return torch.cat(vectors)
 
     def batch(self, step: int, generator: torch.Generator) -> Batch:
@@ -158,8 +156,7 @@ class TextStage(CLIPStage):
             scene = world.sample(seed=index)
             false = falsified(scene, changed).caption(said)
             told += [scene.caption(said), scene.caption(otherwise), false]
-        tokens = self.tokenizer(told, padding=True, truncation=True, return_tensors="pt").input_ids
-        return {"seen": self.seen[indices], "tokens": tokens.unflatten(0, (count, 3))}
+        return {"seen": self.seen[indices], "tokens": self._tokens(told, count)}
 
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Pictures and captions must find each other, and two wordings of one scene too."""
@@ -189,8 +186,7 @@ class Words(Reading):
         inner[:, 0] = 0  # the start knows nothing of the caption
         words = (read.last_hidden_state * inner[..., None]).sum(1) / inner.sum(1, keepdim=True)
         both = self.clip.text_projection(torch.stack([read.pooler_output, words]))
-        scale = self.clip.logit_scale.clamp(max=MAX_LOG_SCALE).exp()
-        return F.normalize(both.float(), dim=-1), scale
+        return _direction(both), _scale(self.clip)
 
 
 class WordsStage(TextStage):
@@ -225,9 +221,8 @@ class States(Reading):
         """Captions, the logits' scale, and the states, shape [2, captions, tokens, width]."""
         read = self.clip.text_model(tokens, output_hidden_states=True)
         vectors = self.clip.text_projection(read.pooler_output)
-        scale = self.clip.logit_scale.clamp(max=MAX_LOG_SCALE).exp()
         states = torch.stack([read.hidden_states[-2], read.last_hidden_state])
-        return F.normalize(vectors.float(), dim=-1), scale, states.float()
+        return _direction(vectors), _scale(self.clip), states.float()
 
 
 class SidesStage(TextStage):
@@ -267,8 +262,7 @@ class SidesStage(TextStage):
             other = turned_round(scene) if again else scene
             told += [scene.caption(said), other.caption(otherwise)]
             told += [one.caption(said) for one in false]
-        tokens = self.tokenizer(told, padding=True, truncation=True, return_tensors="pt").input_ids
-        return {"seen": self.seen[indices], "tokens": tokens.unflatten(0, (count, -1))}
+        return {"seen": self.seen[indices], "tokens": self._tokens(told, count)}
 
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """As before, and what the true captions' words have moved by."""
@@ -291,8 +285,7 @@ class Seeing(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Pictures [count, width]."""
-        seen = self.clip.visual_projection(self.clip.vision_model(pictures).pooler_output)
-        return F.normalize(seen.float(), dim=-1)
+        return _seen(self.clip, pictures)
 
 
 class SightStage(CLIPStage):
@@ -326,11 +319,7 @@ class SightStage(CLIPStage):
         for index, (said, changed) in zip(indices.tolist(), variants, strict=True):
             scene = world.sample(seed=index)
             told += [one.caption(said) for one in (scene, *falsehoods(scene, changed))]
-        tokens = self.tokenizer(told, padding=True, truncation=True, return_tensors="pt").input_ids
-        return {
-            "pictures": self.pictures.batch(indices),
-            "tokens": tokens.unflatten(0, (count, -1)),
-        }
+        return {"pictures": self.pictures.batch(indices), "tokens": self._tokens(told, count)}
 
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Pictures must find their caption among all, and among what it was made false to."""
@@ -344,6 +333,20 @@ class SightStage(CLIPStage):
         tokens = torch.cat([_of_all(part) for part in tokens.chunk(ways)])
         loss, found = _meet(scale * _of_all(seen), true, torch.cat(false), tokens)
         return loss, {"found": found, "own": (own.argmax(1) == 0).float().mean()}
+
+
+def _seen(clip: CLIPModel, pictures: Tensor) -> Tensor:
+    """Pictures as vectors of length 1 where they meet captions."""
+    return _direction(clip.visual_projection(clip.vision_model(pictures).pooler_output))
+
+
+def _direction(vectors: Tensor) -> Tensor:
+    return F.normalize(vectors.float(), dim=-1)
+
+
+def _scale(clip: CLIPModel) -> Tensor:
+    """What cosines are multiplied by before they compete."""
+    return clip.logit_scale.clamp(max=MAX_LOG_SCALE).exp()
 
 
 def _meet(scaled: Tensor, right: Tensor, false: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
@@ -367,7 +370,7 @@ def falsehoods(scene: world.Scene, seed: int, count: int = 3) -> list[world.Scen
     if len(scene.subjects) == 2:
         for change in ("swap colours", "relation"):
             false = changed(scene, change, 0)
-            if not (false.same_facts(scene) or false.same_facts(turned_round(scene))):
+            if not _same_picture(false, scene):
                 made.append(false)
     return [*made, *(falsified(scene, seed + number) for number in range(count - len(made)))]
 
@@ -381,7 +384,7 @@ def falsified(scene: world.Scene, seed: int) -> world.Scene:
     while True:  # some changes change nothing (two cats of one colour): draw again
         change, which = changes[rng.integers(len(changes))], int(rng.integers(len(scene.subjects)))
         false = changed(scene, change, which, rng)
-        if not (false.same_facts(scene) or false.same_facts(turned_round(scene))):
+        if not _same_picture(false, scene):
             return false
 
 
@@ -426,6 +429,11 @@ def turned_round(scene: world.Scene) -> world.Scene:
     if len(scene.subjects) == 1:
         return scene
     return scene.replace(subjects=scene.subjects[::-1], relation=OPPOSITE[scene.relation])
+
+
+def _same_picture(one: world.Scene, other: world.Scene) -> bool:
+    """Whether two scenes say the same, from whichever thing they are told."""
+    return one.same_facts(other) or one.same_facts(turned_round(other))
 
 
 def without_ties(logits: Tensor, tokens: Tensor) -> Tensor:

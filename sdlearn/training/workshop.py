@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,9 @@ from sdlearn.training.unet import (
 from sdlearn.training.vae import DecoderStage, VAEStage
 
 __all__ = ["STAGES", "Workshop"]
+
+ROUNDING = 1e-3
+"""Scaling factors that differ by less than this share belong to the same autoencoder."""
 
 
 class UnfitTeacher(ValueError):
@@ -295,7 +299,20 @@ class Workshop:
         if self.recipe.frames is None:
             return vae, self.latents(vae, vae.config.scaling_factor)
         framed = self.latents(vae, frames=self.recipe.frames)
+        framed.scaling_factor = self._known_factor(framed.scaling_factor)
         return vae, self.latents(vae, framed.scaling_factor) if small else framed
+
+    def _known_factor(self, measured: float) -> float:
+        """The scaling factor that the exported model has, if it differs by rounding alone.
+
+        Every kind of machine measures another last digit. A base model hands its latents over to
+        its refiner: once exported, both keep the factor that they have in common.
+        """
+        config = self.exported and self.exported / "vae" / "config.json"
+        if not config or not config.exists():
+            return measured
+        known = json.loads(config.read_text(encoding="utf-8"))["scaling_factor"]
+        return known if abs(measured / known - 1) < ROUNDING else measured
 
     def _shared(self, part: str) -> Path:
         """The folder of a part that is another model's."""

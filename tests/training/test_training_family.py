@@ -168,6 +168,22 @@ def test_each_of_sdxls_sizes_has_its_own_scaling_factor(made):
     assert first["scaling_factor"] != config["scaling_factor"]
 
 
+def test_a_last_digit_measured_otherwise_does_not_part_base_and_refiner(made, tmp_path):
+    """Another machine's arithmetic isn't another autoencoder; another factor is."""
+    models, shops = made
+    shutil.copytree(models, tmp_path / "models", symlinks=True)
+    shop = shops["pocket-sdxl"]
+    measured = shop._painter()[1].scaling_factor
+    there = Workshop(
+        shop.recipe, shop.folder, shop.accelerator, tmp_path / "models" / "pocket-sdxl"
+    )
+    path = there.exported / "vae" / "config.json"
+    config = json.loads(path.read_text())
+    for known, expected in ((1.0001 * measured, 1.0001 * measured), (1.01 * measured, measured)):
+        path.write_text(json.dumps(config | {"scaling_factor": known}))
+        assert there._painter()[1].scaling_factor == pytest.approx(expected, rel=1e-9)
+
+
 def test_the_clip_of_the_later_ones_is_whole_again(made):
     models, shops = made
     pair = clips.load(models / "pocket-sd21")
