@@ -231,6 +231,33 @@ def facts(target: Path, stage: str) -> dict[str, object] | None:
     return json.loads(path.read_text(encoding="utf-8"))["stages"].get(stage)
 
 
+def seeing_with(clip: Path) -> list[tuple[Path, Path]]:
+    """Which models' captions meet the pictures that another CLIP's picture half sees.
+
+    Args:
+        clip: That CLIP's folder. Models are looked for beside it.
+
+    Returns:
+        Each model's folder, and that of its own CLIP, where the picture half is a link.
+    """
+    eyes, found = clip / "vision_model" / "model.safetensors", []
+    for path in sorted(clip.parent.glob(f"*/{RECORD}")):
+        own = clip.parent / json.loads(path.read_text(encoding="utf-8"))["recipe"]["clip_name"]
+        link = own / "vision_model" / "model.safetensors"
+        if facts(path.parent, "clip") and link.is_symlink() and link.resolve() == eyes.resolve():
+            found.append((path.parent, own))
+    return found
+
+
+def correct(target: Path, stage: str, found: dict[str, object]) -> Path:
+    """Put newly measured figures into an exported model's record; return the record's place."""
+    path = target / RECORD
+    record = json.loads(path.read_text(encoding="utf-8"))
+    record["stages"][stage] |= found
+    _write_json(record, path)
+    return path
+
+
 def load_clip(model: Path, clip: Path) -> tuple[CLIPModel, CLIPTokenizer]:
     """Join the two exported halves of CLIP again.
 

@@ -11,6 +11,7 @@ from accelerate import Accelerator
 
 from sdlearn import _resources
 from sdlearn.training import card, checkpoints, speed
+from sdlearn.training import export as exports
 from sdlearn.training.recipes import RECIPES, STAGES
 from sdlearn.training.workshop import UnfitTeacher, Workshop
 
@@ -88,7 +89,8 @@ def export(
             written += workshop.export(stage, target, unfinished=unfinished)
     if not written:
         raise ValueError(f"{workshop.folder} holds no checkpoint yet: there is nothing to export.")
-    return [*written, card.write(target)]
+    measured_again = [path.parent for path in written if path.name == exports.RECORD]
+    return [*written, *map(card.write, [target, *measured_again])]
 
 
 def open_workshop(name: str, stages: Sequence[str], folder: Path | None) -> Workshop:

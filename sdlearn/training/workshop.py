@@ -128,12 +128,18 @@ class Workshop:
         if "earlier" in kept:
             facts["earlier"] = kept["earlier"]
         if isinstance(made, CLIPStage):
-            facts |= measure.retrieval(made.clip, made.tokenizer, self.recipe.size)
-            facts |= measure.reading(made.clip, made.tokenizer)
+            facts |= self._met(made.clip, made.tokenizer)
             if self.recipe.sees is not None:
                 return export.export_text(self.recipe, facts, made.clip, target, models)
             words = self._own_clip() / "tokenizer"
-            return export.export_clip(self.recipe, facts, made.clip, words, target, models, stage)
+            written = export.export_clip(
+                self.recipe, facts, made.clip, words, target, models, stage
+            )
+            # Others see with the same eyes: what was measured of them was it with the old ones.
+            for other, own in export.seeing_with(target.parent / self.recipe.clip_name):
+                found = self._met(*export.load_clip(other, own))
+                written.append(export.correct(other, "clip", found))
+            return written
         if isinstance(made, VAEStage):
             # The decoder's stage leaves the latents what they are.
             latents = self.latents(made.vae) if stage == "vae" else self._painter()[1]
@@ -219,6 +225,12 @@ class Workshop:
             raise ValueError(
                 f"{path} can't be read ({error}). Delete it: it is made anew."
             ) from error
+
+    def _met(self, clip: CLIPModel, tokenizer: CLIPTokenizer) -> dict[str, float]:
+        """How well pictures and captions find each other."""
+        return measure.retrieval(clip, tokenizer, self.recipe.size) | measure.reading(
+            clip, tokenizer
+        )
 
     def _device(self) -> str:
         if self.accelerator.device.type == "cuda":

@@ -196,6 +196,36 @@ def test_the_clip_of_the_later_ones_is_whole_again(made):
     assert clips.load(models / "pocket-sdxl-refiner").width == pair.width
 
 
+def test_new_eyes_are_measured_with_every_reader_that_meets_them(
+    made, tmp_path, accelerator, monkeypatch
+):
+    models, shops = made
+    here = tmp_path / "models"
+    shutil.copytree(models, here, symlinks=True)
+    old = dict.fromkeys(("among_100", "hard", "reads", "sides"), -1.0)
+    record = export.correct(here / "pocket-sd21", "clip", old)
+    monkeypatch.setattr(measure, "COUNT", 6)
+    tiny_shop = Workshop(tiny(), shops["pocket-sd21"].folder.parent / "tiny", accelerator())
+    assert record in tiny_shop.export("sight", here / "tiny")
+    clip, tokenizer = export.load_clip(here / "pocket-sd21", here / "pocket-openclip")
+    eyes = load_file(here / "pocket-clip" / "vision_model" / "model.safetensors")
+    seen = clip.vision_model.state_dict()
+    assert all(
+        torch.equal(seen[n.removeprefix("vision_model.")], t.float())
+        for n, t in eyes.items()
+        if n.startswith("vision_model.")
+    )
+    found = export.facts(here / "pocket-sd21", "clip")
+    expected = measure.retrieval(clip, tokenizer, 64) | measure.reading(clip, tokenizer)
+    assert {name: found[name] for name in expected} == expected
+    assert found["step"] == export.facts(models / "pocket-sd21", "clip")["step"]
+    # Whoever got a copy of the eyes still sees with the old ones.
+    half = here / "pocket-openclip" / "vision_model" / "model.safetensors"
+    half.unlink()
+    half.write_bytes(b"a copy")
+    assert export.seeing_with(here / "pocket-clip") == []
+
+
 def test_without_what_it_shares_a_model_says_what_to_train(made, tmp_path, accelerator):
     shop = Workshop(
         family()["pocket-sdxl"], tmp_path / "work", accelerator(), tmp_path / "models" / "x"
