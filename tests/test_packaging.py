@@ -210,3 +210,18 @@ def test_lessons_are_in_order_and_nothing_else_is_a_lesson(tmp_path):
     for name in ("10-c.ipynb", "02-a.ipynb", "notes.ipynb", "03-b.md"):
         (tmp_path / name).write_text("")
     assert [path.name for path in _resources.lessons(tmp_path)] == ["02-a.ipynb", "10-c.ipynb"]
+
+
+def test_all_that_is_kept_stays_small_enough_to_be_cloned_in_class():
+    tracked = ROOT / ".git"
+    if tracked.exists():
+        line = ["git", "ls-files", "-z"]
+        named = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        paths = [ROOT / name for name in named.split("\0") if name]
+    else:  # an unpacked archive: all of it is kept
+        paths = [path for top in ("data", "notebooks", "book") for path in (ROOT / top).rglob("*")]
+    sizes = {p: p.lstat().st_size for p in paths if p.is_symlink() or p.is_file()}
+    assert len(sizes) > 100
+    heaviest = max(sizes, key=sizes.get)
+    assert sizes[heaviest] < 16 * 2**20, heaviest
+    assert sum(sizes.values()) < 56 * 2**20

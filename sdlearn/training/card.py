@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from sdlearn.training.pocketeval import Result, Row
 
 EVALUATION = Path("eval") / "pocketeval.json"
 CURVES = "curves"  # a picture for each stage
+COARSE = 0.02  # where a single picture counts more, the card says how much
 
 STAGES = {
     "clip": "text and picture encoder (CLIP)",
@@ -95,6 +97,22 @@ are held out: no training picture shows them. (In words some do occur: among the
 that the text encoder learnt to tell from true ones.)
 """
 
+HALF = """# {name}
+
+The half of a CLIP that Stable Diffusion has no use for: what sees pictures, and what takes both
+halves into the space where they meet. {reads}
+
+[The card of {model}]({card}) says on what the pair was trained, for how long, and how well
+captions and pictures find each other.
+
+```python
+from sdlearn.models import clip
+
+pair = clip.load("{model}")
+pair.similarity([picture], ["a red cat", "a blue boat"])  # cosines, [pictures, captions]
+```
+"""
+
 LICENCE = """## Licence
 
 The weights are in the public domain (CC0 1.0).
@@ -108,6 +126,33 @@ def write(folder: Path) -> Path:
     draft.write_text(text(folder), encoding="utf-8")
     draft.replace(path)
     return path
+
+
+def write_half(clip: Path, model: Path) -> Path:
+    """Write the card of the half of CLIP that is no model by itself, and return its path.
+
+    Args:
+        clip: Its folder.
+        model: The folder of the model that has the other half.
+    """
+    path, draft = clip / "README.md", clip / ".README.draft"
+    draft.write_text(half(clip, model), encoding="utf-8")
+    draft.replace(path)
+    return path
+
+
+def half(clip: Path, model: Path) -> str:
+    """The card of the half of CLIP that is no model by itself."""
+    reads = f"What reads captions lies in `{model.name}/text_encoder`."
+    if (clip / "text_encoder").is_dir():
+        seen = _read(model / "recipe.json")["recipe"]["sees"]
+        reads = (
+            f"What reads captions lies here whole: {model.name} reads with all its layers but the "
+            f"last. What sees is that of `{seen}`, on which this reader was trained."
+        )
+    card = Path(os.path.relpath(model, clip), "README.md").as_posix()
+    said = HALF.format(name=clip.name, model=model.name, reads=reads, card=card)
+    return f"{said}\n{LICENCE}"
 
 
 def text(folder: Path) -> str:
@@ -143,7 +188,7 @@ def text(folder: Path) -> str:
         data,
         _shared(recipe.get("shared") or {}),
         _training(record, folder),
-        _evaluation(evaluation, folder),
+        _evaluation(evaluation, folder, recipe.get("noise", 1.0)),
         _conditioning(evaluation),
         LICENCE,
     ]
@@ -243,10 +288,11 @@ def _scores(found: dict[str, list[float]]) -> Iterator[str]:
     """What each part is worth now, and what it was before a later stage taught it once more."""
     for key, said in SCORES.items():
         if key in found:
-            *before, now = found[key]
             value = said[said.index("{") :]
-            was = f" (before its last stage: {value.format(before[-1])})" if before else ""
-            yield f"- {said.format(now)}{was}"
+            *before, now = map(value.format, found[key])
+            other = [one for one in before if one != now]  # a stage may leave it as it is
+            was = f" (before: {other[-1]})" if other else ""
+            yield f"- {said.format(found[key][-1])}{was}"
 
 
 def _runs(made: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -256,15 +302,21 @@ def _runs(made: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield made
 
 
-def _evaluation(measured: dict[str, Any] | None, folder: Path) -> str:
+def _evaluation(measured: dict[str, Any] | None, folder: Path, noise: float) -> str:
     title = "## PocketEval: does it draw what it was asked?\n\n"
     if measured is None:
         return title + f"Not measured yet: `sdlearn eval {folder.name} --to {EVALUATION.parent}`.\n"
     result = Result(tuple(Row(**row) for row in measured["rows"]))
     said = (
         f"{measured['steps']} DDIM steps, guidance {measured['guidance_scale']:g}. The pictures "
-        "are read by `world.check`, which never saw a model's picture when it learnt.\n\n"
+        "are read by `world.check`, which never saw a model's picture when it learnt."
     )
+    if noise < 1:  # a refiner
+        base = folder.name.removesuffix("-refiner")
+        said += f" A refiner draws nothing alone: {base} went before it, down to {noise:.0%} noise."
+    fewest = min(row.count for row in result.rows)
+    if fewest < 1 / COARSE:
+        said += f" With {fewest} pictures of a kind each counts {1 / fewest:.2f}."
     count = measured.get("sweep_count")
     figures = [
         f"![PocketEval's score, variety and burnt pictures against {what}.]"
@@ -274,7 +326,7 @@ def _evaluation(measured: dict[str, Any] | None, folder: Path) -> str:
     ]
     if figures and count:
         figures.insert(0, f"Other settings, on {count} prompts of each kind at every point:\n")
-    return "\n".join([title + said + result.markdown(), "", *figures]) + "\n"
+    return "\n".join([title + said, "", result.markdown(), "", *figures]) + "\n"
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -79,10 +79,10 @@ GENEVAL = {
 """GenEval's published figures (2310.11513) of SD 2.1 and of SDXL, for orientation."""
 
 HONESTLY = (
-    "GenEval asks for photographs of 80 kinds of things, by models that were trained on hundreds "
-    "of millions of pictures. Pocket World has 16 kinds, drawn by rule, and our model has seen "
-    "hardly anything else: the worlds are different and ours is far smaller. The columns show "
-    "what is hard for a diffusion model, not which model is better."
+    "GenEval (arXiv:2310.11513) asks for photographs of 80 kinds of things, by models that were "
+    "trained on hundreds of millions of pictures. Pocket World has 16 kinds, drawn by rule, and "
+    "our model has seen hardly anything else: the worlds are different and ours is far smaller. "
+    "The columns show what is hard for a diffusion model, not which model is better."
 )
 
 

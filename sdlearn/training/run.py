@@ -90,7 +90,11 @@ def export(
     if not written:
         raise ValueError(f"{workshop.folder} holds no checkpoint yet: there is nothing to export.")
     measured_again = [path.parent for path in written if path.name == exports.RECORD]
-    return [*written, *map(card.write, [target, *measured_again])]
+    written += map(card.write, [target, *measured_again])
+    clip = target.parent / workshop.recipe.clip_name
+    if "clip" in workshop.recipe.plans and clip.is_dir():
+        written.append(card.write_half(clip, target))
+    return written
 
 
 def open_workshop(name: str, stages: Sequence[str], folder: Path | None) -> Workshop:

@@ -27,6 +27,7 @@ def curves(
     marks: Mapping[str, tuple[float, float]] | None = None,
     level: tuple[float, str] | None = None,
     below: bool = False,
+    top: float | None = None,
 ) -> Figure:
     """Named lines over one axis; they differ in colour *and* in dash, and are labelled directly.
 
@@ -42,6 +43,7 @@ def curves(
         marks: Points to point out, by name: (x, y).
         level: A horizontal line with a label, such as (0.0, "as much noise as picture").
         below: Whether the lines' names stand under the axis: where lines leave no room for them.
+        top: Where the vertical axis ends; what goes beyond it leaves the figure.
     """
     from matplotlib.figure import Figure as MatplotlibFigure
 
@@ -78,6 +80,8 @@ def curves(
         axis.set_xlabel(xlabel)
         axis.set_ylabel(ylabel)
         axis.set_title(title)
+        if top is not None:
+            axis.set_ylim(top=top)
         if len(lines) > 1 and below:
             drawing.legend(handlelength=3, loc="outside lower center", ncols=2)
         elif len(lines) > 1:

@@ -1,6 +1,7 @@
 """The later pocket models: small, of the anatomy that they mirror, drawing what diffusers does."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -173,3 +174,16 @@ ASKED = (("red", "cat"), ("blue", "car"), ("yellow", "star"), ("purple", "fish")
 
 def _plain(value):
     return list(value) if isinstance(value, tuple | list) else value
+
+
+@pytest.mark.parametrize(
+    ("clip", "model"), [("pocket-clip", "pocket-sd15"), ("pocket-openclip", "pocket-sd21")]
+)
+def test_the_half_of_clip_that_sees_has_a_card_that_leads_to_the_pairs(clip, model):
+    text = (MODELS / clip / "README.md").read_text(encoding="utf-8")
+    assert text == card.half(MODELS / clip, MODELS / model)
+    (target,) = re.findall(r"\]\((\S+)\)", text)
+    assert (MODELS / clip / target).samefile(MODELS / model / "README.md")
+    named = re.findall(r"`(pocket-[a-z0-9]+)(?:/text_encoder)?`", text)
+    assert named and all((MODELS / name).is_dir() for name in named)
+    assert "CC0" in text

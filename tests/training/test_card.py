@@ -53,6 +53,36 @@ def test_each_run_of_a_part_has_its_line(folder):
     ]
 
 
+def test_what_a_later_stage_left_alone_is_not_said_to_be_its_doing(folder):
+    record = json.loads(json.dumps(RECORD))
+    for number, psnr in enumerate((21.0, 23.0, 25.0, 25.0)):
+        name = ("vae", "decoder", "text", "clip")[number]
+        record["recipe"]["plans"][name] = {"steps": 9}
+        record["stages"][name] = {"step": 9, "samples": 9, "psnr": psnr, "among_100": 0.5}
+    (folder / "recipe.json").write_text(json.dumps(record))
+    text = card.text(folder)  # in the stages' order: clip 25, text 25, vae 21, decoder 23
+    assert "decoded: 23.0 dB (before: 21.0 dB)" in text
+    assert "among 100: 50.0%\n" in text
+    record["stages"]["decoder"]["psnr"] = 21.0
+    (folder / "recipe.json").write_text(json.dumps(record))
+    assert "decoded: 21.0 dB (before: 25.0 dB)" in card.text(folder)
+
+
+def test_few_pictures_and_a_base_model_are_told(folder):
+    refiner = folder / "some-refiner"
+    (refiner / card.EVALUATION).parent.mkdir(parents=True)
+    record = {**RECORD, "recipe": {**RECORD["recipe"], "noise": 0.25}}
+    (refiner / "recipe.json").write_text(json.dumps(record))
+    few = {**EVALUATION, "rows": [{**EVALUATION["rows"][0], "count": 8}]}
+    (refiner / card.EVALUATION).write_text(json.dumps(few))
+    text = card.text(refiner)
+    assert "some went before it, down to 25% noise" in text
+    assert "With 8 pictures of a kind each counts 0.12." in text
+    (folder / card.EVALUATION).parent.mkdir()
+    (folder / card.EVALUATION).write_text(json.dumps(EVALUATION))
+    assert "each counts" not in card.text(folder) and "before it" not in card.text(folder)
+
+
 def test_with_an_evaluation_its_table_is_there(folder):
     (folder / card.EVALUATION).parent.mkdir()
     (folder / card.EVALUATION).write_text(json.dumps(EVALUATION))

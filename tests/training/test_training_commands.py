@@ -40,6 +40,8 @@ def test_train_goes_on_exports_and_is_evaluated(copied, tmp_path, capsys):
     for stage in ("text", "vae", "unet"):
         assert (exported / "curves" / f"{stage}.png").stat().st_size > 1000
         assert f"(curves/{stage}.png)" in (exported / "README.md").read_text()
+    half = (exported.parent / "pocket-clip" / "README.md").read_text()
+    assert 'clip.load("tiny")' in half and "(../tiny/README.md)" in half
 
     kept = tmp_path / "kept"
     line = ["eval", "tiny", "--count", "2", "--steps", "2", "--to", str(kept)]

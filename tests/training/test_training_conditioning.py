@@ -56,8 +56,10 @@ def test_whoever_does_as_told_moves_things_with_the_cut():
 def test_a_refiner_that_sharpens_is_nearer_to_drawings():
     found = conditioning.refinement(blurred, honest, SIZES, count=8)
     assert found.refined < 0.2 < 0.5 < found.base
-    back = conditioning.refinement(honest, blurred, SIZES, count=8)
+    assert found.redrawn is None
+    back = conditioning.refinement(honest, blurred, SIZES, count=8, redrawn=blurred)
     assert (back.base, back.refined) == pytest.approx((found.refined, found.base))
+    assert back.redrawn == back.refined
 
 
 def test_captions_are_always_the_same_and_of_one_thing():
@@ -109,7 +111,14 @@ def test_what_was_found_stands_on_the_card(tmp_path):
     ):
         assert said in text
     refined = {"refinement": {"base": 0.5, "refined": 0.25, "count": 20}}
-    assert "0.50 with the base model alone, 0.25 with the refiner" in conditioning.markdown(refined)
+    told = conditioning.markdown(refined)
+    assert "0.50 with the base model alone, 0.25 with the refiner" in told
+    assert "adds nothing" not in told and "autoencoder" not in told
+    for worse in (0.498, 0.5, 0.6):  # too little to be written, nothing, less than nothing
+        refined["refinement"]["refined"] = worse
+        assert "It adds nothing." in conditioning.markdown(refined)
+    refined["refinement"]["redrawn"] = 0.125
+    assert "encoded and decoded, are 0.12 away" in conditioning.markdown(refined)
 
 
 def test_a_spectrum_sees_fine_structure_only():
