@@ -186,7 +186,7 @@ def text(folder: Path) -> str:
     parts = [
         about,
         data,
-        _shared(recipe.get("shared") or {}),
+        _shared(recipe),
         _training(record, folder),
         _evaluation(evaluation, folder, recipe.get("noise", 1.0)),
         _conditioning(evaluation),
@@ -217,8 +217,11 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
-def _shared(shared: dict[str, str]) -> str:
+def _shared(recipe: dict[str, Any]) -> str:
     by_place: dict[str, list[str]] = {}
+    shared = dict(recipe.get("shared") or {})
+    if recipe.get("sees"):  # its reader lies whole beside the half that sees
+        shared["text_encoder"] = f"{recipe['clip_name']}/text_encoder"
     for part, place in shared.items():
         by_place.setdefault(place, []).append(f"`{part}`")
     listed = [f"{' and '.join(names)}: `{place}`" for place, names in by_place.items()]
@@ -276,6 +279,9 @@ def _training(record: dict[str, Any], folder: Path) -> str:
         for stage in STAGES
         if (folder / CURVES / f"{stage}.png").exists()
     ]
+    if "clip" in record["stages"] and (clip := record["recipe"].get("clip_name")):
+        other = f"The other half of its CLIP, which sees pictures: [{clip}](../{clip}/README.md)."
+        lines += ["", other]
     return "\n".join([*lines, "", *_scores(found), *([""] if drawn else []), *drawn]) + "\n"
 
 

@@ -118,6 +118,21 @@ def test_a_refiners_scores_are_those_of_its_base_model_too(tmp_path):
     assert card.weights(tmp_path / "a-refiner") != before
 
 
+def test_a_reader_that_lies_with_its_clip_is_said_to_lie_there(folder):
+    assert "Shared with" not in card.text(folder) and "other half" not in card.text(folder)
+    recipe = {**RECORD["recipe"], "clip_name": "their-clip"}
+    record = {**RECORD, "recipe": recipe, "stages": {**RECORD["stages"], "clip": {"step": 9}}}
+    record["stages"]["clip"]["samples"] = 9
+    recipe["plans"] = {**recipe["plans"], "clip": {"steps": 9}}
+    (folder / "recipe.json").write_text(json.dumps(record))
+    text = card.text(folder)
+    assert "which sees pictures: [their-clip](../their-clip/README.md)." in text
+    assert "Shared with" not in text  # it has a reader of its own
+    recipe["sees"] = "first-clip"
+    (folder / "recipe.json").write_text(json.dumps(record))
+    assert "`text_encoder`: `their-clip/text_encoder`" in card.text(folder)
+
+
 def test_curves_that_are_there_are_shown(folder):
     assert "curves/" not in card.text(folder)
     (folder / card.CURVES).mkdir()
