@@ -15,7 +15,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,37 +36,40 @@ def myths(notebook: dict) -> Iterator[tuple[int, str]]:
                 yield number, " ".join(said.split())
 
 
-def verdict(output: dict) -> str | None:
+def verdict(outputs: Sequence[dict]) -> str | None:
     """What `Guess.reveal` said, as text."""
-    found = VERDICT.search("".join(output.get("data", {}).get("text/html", "")))
-    if found is None:
-        return None
-    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", found.group(1))).split())
+    for shown in _shown(outputs):
+        if found := VERDICT.search(shown):
+            return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", found.group(1))).split())
+    return None
 
 
-def printed(output: dict) -> str | None:
-    """What a cell printed."""
-    return "".join(output["text"]).rstrip() if output.get("name") == "stdout" else None
+def printed(outputs: Sequence[dict]) -> str | None:
+    """What a cell printed; a kernel hands it over in as many pieces as it likes."""
+    pieces = ["".join(o["text"]) for o in outputs if o.get("name") == "stdout"]
+    return "".join(pieces).rstrip() or None
 
 
-def figure(output: dict) -> str | None:
+def figure(outputs: Sequence[dict]) -> str | None:
     """A figure, as the notebook holds it."""
-    shown = "".join(output.get("data", {}).get("text/html", ""))
-    return shown if shown.startswith('<div class="sd-figure"') else None
+    drawn = (shown for shown in _shown(outputs) if shown.startswith('<div class="sd-figure"'))
+    return next(drawn, None)
+
+
+def _shown(outputs: Sequence[dict]) -> list[str]:
+    return ["".join(output.get("data", {}).get("text/html", "")) for output in outputs]
 
 
 KINDS = {"verdict": verdict, "printed": printed, "figure": figure}
 
 
 def found(notebook: dict, cell: int, kind: str, where: str) -> str | None:
-    """The nearest output of a kind on one side of a cell."""
+    """What the nearest cell on one side of a cell has of a kind."""
     cells = notebook["cells"]
     order = range(cell + 1, len(cells)) if where == "after" else range(cell - 1, -1, -1)
     for number in order:
-        for output in cells[number].get("outputs", ()):
-            content = KINDS[kind](output)
-            if content:
-                return content
+        if content := KINDS[kind](cells[number].get("outputs", ())):
+            return content
     return None
 
 

@@ -356,7 +356,17 @@ def test_what_was_measured_is_found_on_the_side_that_was_asked_for():
     assert evidence.found(notebook, 2, "printed", "after") == "after"
     assert evidence.found(notebook, 2, "figure", "after") is None
     told = '<details class="sd-guess"><summary>s</summary><b>Measured: a &lt; b.</b> 1</details>'
-    assert evidence.verdict({"data": {"text/html": told}}) == "Measured: a < b. 1"
+    assert evidence.verdict([{"data": {"text/html": told}}]) == "Measured: a < b. 1"
+
+
+def test_what_a_cell_printed_in_pieces_stands_in_one_piece():
+    pieces = [
+        nbformat.v4.new_output("stream", name=name, text=text)
+        for name, text in (("stdout", "one\n"), ("stderr", "no"), ("stdout", "two\n"))
+    ]
+    cells = [nbformat.v4.new_markdown_cell(""), nbformat.v4.new_code_cell("", outputs=pieces)]
+    found = evidence.found(nbformat.v4.new_notebook(cells=cells), 0, "printed", "after")
+    assert found == "one\ntwo"
 
 
 def test_without_a_repository_no_lesson_has_links_and_with_one_each_has():
