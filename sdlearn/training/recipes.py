@@ -286,7 +286,7 @@ POCKET_SD21 = replace(
     plans={
         "clip": Plan(steps=1_200, batch=96, rate=1.5e-3, warmup=100, weight_decay=0.05, ema=0.998),
         "unet": Plan(
-            steps=4_000,
+            steps=3_000,
             batch=64,
             rate=1.2e-3,
             warmup=50,
@@ -333,7 +333,7 @@ POCKET_SDXL = replace(
     plans={
         "unet": Plan(steps=1_400, batch=64, rate=2e-3, warmup=100, decay=0.3, ema=0.999),
         "grow": Plan(
-            steps=1_800,
+            steps=2_200,
             batch=32,
             rate=1e-3,
             warmup=50,
@@ -381,7 +381,9 @@ POCKET_SDXL_REFINER = replace(
         "projection_class_embeddings_input_dim": 128 + 5 * 32,
     },
     plans={
-        "unet": Plan(steps=2_000, batch=32, rate=2e-3, warmup=100, decay=0.5, ema=0.998),
+        "unet": Plan(
+            steps=1_500, batch=32, rate=1e-3, warmup=50, decay=1.0, ema=0.998, by_weight=True
+        ),
     },
     pipeline="StableDiffusionXLImg2ImgPipeline",
     shared=_SDXL_SHARED,

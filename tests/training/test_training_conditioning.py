@@ -1,9 +1,11 @@
 """The measures of SDXL's conditioning, on drawings that do what they are told, or don't."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageFilter
 
 from sdlearn import world
@@ -62,6 +64,44 @@ def test_a_refiner_that_sharpens_is_nearer_to_drawings():
     assert back.redrawn == back.refined
 
 
+def test_who_brings_back_what_was_drawn_is_nearer():
+    asked, clean = conditioning.captions(4), {}
+
+    def to_latent(pictures):
+        clean["latent"] = torch.arange(len(pictures) * 4.0).view(-1, 1, 2, 2)
+        return SimpleNamespace(mean=clean["latent"])
+
+    def finisher(tell):
+        def image_to_image(xt, texts, *, seed, denoising_start, steps, **_):
+            expected = 0.9**0.5 * clean["latent"] + 0.1**0.5 * seed[0]
+            torch.testing.assert_close(xt, expected)  # as noisy as the station of the handover
+            assert (denoising_start, steps) == (conditioning.HANDOVER, 5)
+            return SimpleNamespace(images=tell(texts, seed))
+
+        return image_to_image
+
+    way = SimpleNamespace(
+        timesteps=torch.tensor([900, 500, 200, 199, 1]),
+        alpha_bars=torch.tensor([0.1, 0.4, 0.7, 0.9, 0.95, 1.0]),
+    )
+    config = SimpleNamespace(num_train_timesteps=1000)
+    base = SimpleNamespace(
+        schedule=lambda steps, _: way,
+        parts=SimpleNamespace(scheduler=SimpleNamespace(config=config)),
+        noise=lambda seeds: torch.full((len(seeds), 1, 2, 2), float(seeds[0])),
+        to_latent=to_latent,
+        draw=lambda latents: honest(asked, range(4)),
+        image_to_image=finisher(blurred),
+    )
+    refiner = SimpleNamespace(image_to_image=finisher(honest))
+    found = conditioning.restoration(base, refiner, SIZES, count=4, steps=5)
+    assert found.refined == pytest.approx(0.0, abs=1e-9) and found.base > 0.5
+    assert (found.nearer, found.count) == (4, 4)
+    base.image_to_image, refiner.image_to_image = refiner.image_to_image, base.image_to_image
+    back = conditioning.restoration(base, refiner, SIZES, count=4, steps=5)
+    assert (back.base, back.refined, back.nearer) == (found.refined, found.base, 0)
+
+
 def test_captions_are_always_the_same_and_of_one_thing():
     asked = conditioning.captions(6)
     assert asked == conditioning.captions(6) and len(set(asked)) == 6
@@ -116,9 +156,14 @@ def test_what_was_found_stands_on_the_card(tmp_path):
     assert "adds nothing" not in told and "autoencoder" not in told
     for worse in (0.498, 0.5, 0.6):  # too little to be written, nothing, less than nothing
         refined["refinement"]["refined"] = worse
-        assert "It adds nothing." in conditioning.markdown(refined)
+        assert "measure it adds nothing." in conditioning.markdown(refined)
     refined["refinement"]["redrawn"] = 0.125
     assert "encoded and decoded, are 0.12 away" in conditioning.markdown(refined)
+    assert "takes it away" not in conditioning.markdown(refined)
+    refined["restoration"] = {"base": 0.8, "refined": 0.7, "nearer": 19, "count": 20}
+    told = conditioning.markdown(refined)
+    assert "0.80 is wrong after the base model, 0.70 after the refiner" in told
+    assert "nearer in 19 of 20" in told
 
 
 def test_a_spectrum_sees_fine_structure_only():
