@@ -181,8 +181,10 @@ def test_the_cover_can_be_paused_and_its_words_held(html, opened):
 def test_the_cover_plays_by_itself_where_motion_is_welcome(html, opened):
     page = opened((html / "index.html").as_uri())
     page.emulate_media(reduced_motion="no-preference")
+    page.clock.install()  # a slow machine would meet the cover in the middle of its play
     page.reload()
     page.wait_for_selector(".sd-cover[data-moment='step 1']", state="attached")
+    page.clock.run_for(1000)
     page.wait_for_selector(".sd-cover:not([data-moment='step 1'])")
     assert page.get_by_role("button", name="Pause").is_visible()
 
