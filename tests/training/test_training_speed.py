@@ -114,3 +114,28 @@ def test_memory_is_kept_where_the_c_library_can(monkeypatch):
     assert not speed.keep_memory()
     monkeypatch.setattr(sys, "platform", "darwin")
     assert not speed.keep_memory()
+
+
+@pytest.mark.parametrize("faster", [True, False])
+def test_a_cpu_learns_in_bfloat16_if_that_is_faster_there(faster, monkeypatch):
+    cpu, half = torch.device("cpu"), torch.bfloat16
+    # Now and then something else runs beside a measurement: the best of each counts.
+    disturbed = iter([9.0, 9.0, *[0.0] * 14])
+    took = {half: 1.0 if faster else 3.0, torch.float32: 2.0}
+    monkeypatch.setattr(speed, "convolving", lambda dtype: took[dtype] + next(disturbed))
+    monkeypatch.setattr(speed, "bfloat16_is_quick", lambda device: True)
+    assert speed.bfloat16_learns_faster(cpu) == faster
+    assert next(disturbed, None) is None  # eight of each
+
+
+def test_what_has_no_bfloat16_is_not_measured_and_a_gpu_neither(monkeypatch):
+    monkeypatch.setattr(speed, "convolving", lambda dtype: pytest.fail("measured"))
+    for quick in (True, False):
+        monkeypatch.setattr(speed, "bfloat16_is_quick", lambda device, quick=quick: quick)
+        assert speed.bfloat16_learns_faster(torch.device("cuda")) == quick
+    assert not speed.bfloat16_learns_faster(torch.device("cpu"))
+
+
+def test_a_convolution_takes_time_in_either_precision():
+    assert speed.convolving(torch.float32) > 0
+    assert speed.convolving(torch.bfloat16) > 0
