@@ -35,7 +35,8 @@ language = "en"
 
 extensions = [
     *("myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"),
-    *("anatomies", "docstrings", "evidence", "front", "launch", "tasks"),  # our own, in this folder
+    # our own, in this folder:
+    *("anatomies", "docstrings", "evidence", "front", "launch", "pages", "tasks"),
 ]
 exclude_patterns = ["_build", "vendor", "static", "made", "templates"]
 nitpicky = True

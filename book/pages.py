@@ -11,6 +11,7 @@ import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import widgets
 
@@ -40,6 +41,19 @@ def bring_lessons(source: Path, target: Path) -> list[Path]:
             describe(cell)
         write(target / lesson.name, json.dumps(notebook, ensure_ascii=False))
     return lessons
+
+
+def give_originals(app: Any, error: Exception | None) -> None:
+    """Let the pages' download links give the lessons as they are, not as the book rewrote them."""
+    given = Path(app.outdir) / "_sources" / "lessons"
+    for lesson in given.glob("*.ipynb") if error is None else ():
+        shutil.copyfile(Path(app.srcdir).parent / "notebooks" / lesson.name, lesson)
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Tell Sphinx what to do when it has written the pages."""
+    app.connect("build-finished", give_originals)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def write(page: Path, text: str) -> None:

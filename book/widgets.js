@@ -28,27 +28,26 @@ function model(state) {
 async function enliven(place) {
   const state = values(place.querySelector("script").textContent);
   const el = document.createElement("div");
+  el.className = "sd-live";
   place.append(el);
   await widgets[place.dataset.widget].render({ model: model(state), el });
-  place.querySelector(".sd-instead").remove(); // last: if anything fails, the figure stays
+  place.querySelector(".sd-instead").hidden = true; // last: if anything fails, the figure stays; on paper it shows
   place.dataset.alive = "yes";
 }
 
 // A question to answer first: its answers become buttons, and the choice unfolds what was measured.
-function ask(question, number) {
+// Among radio buttons the arrow keys choose: who walked to the third would have answered on the way.
+function ask(question) {
   const list = question.querySelector("ul");
   if (!list) return;
-  const answers = document.createElement("fieldset");
-  const legend = document.createElement("legend");
-  legend.textContent = "Your answer";
-  answers.append(legend);
-  for (const item of list.children) {
-    const label = document.createElement("label");
-    const button = document.createElement("input");
-    Object.assign(button, { type: "radio", name: `sd-question-${number}` });
-    label.append(button, item.textContent);
-    answers.append(label);
-    button.onchange = () => tell(question, item.textContent);
+  const answers = element("div", { className: "sd-answers", role: "group", "aria-label": "Your answer" });
+  for (const { textContent } of list.children) {
+    const button = element("button", { type: "button", textContent, "aria-pressed": "false" });
+    button.onclick = () => {
+      for (const one of answers.children) one.setAttribute("aria-pressed", String(one === button));
+      tell(question, textContent);
+    };
+    answers.append(button);
   }
   list.replaceWith(answers);
 }
@@ -61,14 +60,12 @@ function tell(question, answer) {
   if (!measured) return;
   measured.querySelector(".sd-said")?.remove();
   const truth = measured.querySelector("strong")?.textContent.replace(/^Measured: |\.$/g, "");
-  const said = document.createElement("p");
-  said.className = "sd-said";
-  said.setAttribute("role", "status");
+  const said = element("p", { className: "sd-said", role: "status" });
+  measured.append(said);
+  measured.open = true;
   said.textContent = truth === answer
     ? `You said “${answer}”, and so it is.`
     : `You said “${answer}”. It came out differently.`;
-  measured.append(said);
-  measured.open = true;
 }
 
 document.querySelectorAll(".sd-predict").forEach(ask);

@@ -60,6 +60,13 @@ def test_no_page_loads_anything_from_elsewhere(html):
     assert seen > 20
 
 
+def test_a_lesson_is_downloaded_as_it_is(html):
+    given = html / "_sources" / "lessons"
+    assert len(list(given.glob("*.ipynb"))) == len(LESSONS) + 1  # and the tiny one
+    for lesson in LESSONS:
+        assert (given / lesson.name).read_bytes() == lesson.read_bytes()
+
+
 def test_no_style_loads_anything_from_elsewhere(html):
     styles = list(html.rglob("*.css"))
     assert styles

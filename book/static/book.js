@@ -9,6 +9,17 @@
     answer.querySelector("summary").after(...before);
   }
 
+  // Paper has nothing to click on: what is folded is unfolded there.
+  let unfolded = [];
+  addEventListener("beforeprint", () => {
+    unfolded = [...document.querySelectorAll("details.sd-guess:not([open])")];
+    for (const one of unfolded) one.open = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const one of unfolded) one.open = false;
+    unfolded = [];
+  });
+
   const wide = ".bd-article :is(table, pre, mjx-container, .sd-figure, .sd-trace, .cell_output div)";
 
   function reach() {

@@ -52,7 +52,7 @@ class Verdict:
         return (
             f'<div class="sd-verdict" role="status" style="border-left:4px solid {colour};'
             'padding:.5em 1em;margin:.5em 0;max-width:46em">'
-            f'<strong style="color:{colour}">{sign} Exercise {html.escape(self.exercise)}. '
-            f"{heading}{named}</strong>"
+            f'<strong style="color:color-mix(in srgb, {colour} 60%, currentColor)">{sign} Exercise '
+            f"{html.escape(self.exercise)}. {heading}{named}</strong>"
             f"<br>{html.escape(self.message)}</div>"
         )

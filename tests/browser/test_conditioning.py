@@ -306,6 +306,27 @@ def test_while_one_is_drawn_only_the_newest_waits(notebook, widget):
     assert told(notebook)[0] == 33 and notebook.locator(".sd-waiting").count() == 1
 
 
+def test_after_an_answer_that_was_lost_it_asks_on(notebook, widget):
+    notebook.clock.install(time=0)
+    notebook.clock.pause_at(1000)
+    drag_size(notebook, 30)
+    notebook.clock.run_for(300)
+    assert len(asked(notebook)) == 1
+    notebook.clock.run_for(20_000)  # the kernel was interrupted, say
+    assert "not answered" in notebook.inner_text("[role=status]")
+    drag_size(notebook, 31)
+    notebook.clock.run_for(300)
+    assert [given["size"] for _, given in asked(notebook)] == [30, 31]
+    answer(notebook, widget)
+    notebook.wait_for_function(
+        "document.querySelector('[role=status]').textContent.startsWith('Drawn')"
+    )
+    answer(notebook, widget, 0)  # better late than never: that picture is there, too, by now
+    notebook.wait_for_timeout(200)
+    drag_size(notebook, 30)
+    assert notebook.locator(".sd-waiting").count() == 0
+
+
 def test_an_error_is_shown_as_text(notebook):
     drag_size(notebook, 30)
     asked(notebook)

@@ -270,8 +270,78 @@ def test_a_grid_is_asked_for_as_it_was_typed(page):
             "row_values": "ddim, heun",
             "columns": "seed",
             "column_values": "0, 1, 2",
+            "settings": sent(shown, "fill")[0]["settings"],
         }
     ]
+
+
+def test_a_grid_has_what_the_controls_say(page):
+    shown = page("live")
+    shown.locator(".sd-grid button").nth(1).click()  # guidance 1, seed 1: the controls follow
+    control(shown, "Prompt").fill("a dog")
+    shown.get_by_role("button", name="Fill the grid").click()
+    (asked,) = sent(shown, "fill")
+    expected = {"prompt": "a dog", "guidance_scale": 1, "seed": 1}
+    assert expected.items() <= asked["settings"].items()
+    shown.wait_for_timeout(600)  # longer than the pause after the last key
+    assert sent(shown, "draw") == []  # it would have given up the grid
+
+
+def test_a_cell_that_is_picked_again_gives_way_to_the_picture(page):
+    shown = page("live")
+    before = pixels(shown)
+    cell = shown.locator(".sd-grid button").nth(1)
+    cell.click()
+    until(shown, "document.querySelector('.sd-grid button[aria-pressed=true]')")
+    assert pixels(shown) != before
+    cell.click()
+    assert cell.get_attribute("aria-pressed") == "false"
+    assert control(shown, "Guidance scale", "slider").input_value() == "7.5"
+    until(shown, "document.querySelector('.sd-facts').textContent.includes('guidance 7.5')")
+    assert pixels(shown) == before
+
+
+def test_a_picture_in_the_making_does_not_paint_over_a_cell(page):
+    shown = page("live")
+    shown.locator(".sd-grid button").nth(1).click()
+    picked = pixels(shown)
+    shown.evaluate(
+        "() => told({preview: new DataView(new Uint8Array(12).fill(200).buffer), progress:"
+        " {doing: 'picture', step: 1, steps: 2, size: [2, 2], said: '', error: ''}})"
+    )
+    assert pixels(shown) == picked
+    shown.locator(".sd-grid button").nth(1).click()  # and shows when the cell is let go
+    shown.evaluate("() => told({progress: {...model.get('progress'), step: 2}})")
+    assert pixels(shown) != picked
+
+
+def test_a_value_between_the_sliders_places_stays_until_it_is_moved(page):
+    shown = page("live")
+    guidance = control(shown, "Guidance scale", "slider")
+    settings = shown.evaluate("state.settings")
+    shown.evaluate("given => told({settings: given})", {**settings, "guidance_scale": 7.25})
+    assert guidance.input_value() == "7.25"
+    shown.get_by_role("button", name="Draw").click()
+    assert sent(shown, "draw")[-1]["guidance_scale"] == 7.25
+    guidance.focus()
+    guidance.press("ArrowRight")
+    assert float(guidance.input_value()) % 0.5 == 0
+
+
+def test_what_is_typed_wrongly_is_told_while_something_is_drawn(page):
+    shown = page("live")
+    making = "{doing: 'picture', step: STEP, steps: 9, size: [1, 1], said: '', error: ''}"
+    shown.evaluate(f"() => told({{progress: {making.replace('STEP', '1')}}})")
+    control(shown, "Steps", "slider").fill("7")
+    until(shown, "sent.some((one) => one.what === 'draw')")
+    shown.evaluate("answered({answer: sent.at(-1).ask, error: 'no'})")
+    alert = shown.get_by_role("alert")
+    until(shown, "document.querySelector('[role=alert]').textContent")
+    shown.evaluate(f"() => told({{progress: {making.replace('STEP', '2')}}})")
+    assert alert.inner_text() == "no"
+    shown.evaluate("() => told({progress: {doing: '', said: 'Stopped.', error: ''}})")
+    shown.evaluate(f"() => told({{progress: {making.replace('STEP', '1')}}})")
+    assert alert.inner_text() == ""
 
 
 def test_a_cell_that_is_picked_sets_the_controls_and_draws_nothing(page):

@@ -233,6 +233,19 @@ def test_dragging_the_trace_explorer_moves_picture_and_trait(lab):
     lab.until(lambda: lab.read()[0] == 1)
 
 
+@pytest.mark.parametrize(("name", "role"), [("trace", "slider"), ("generation", "combobox")])
+def test_keys_of_a_control_do_nothing_to_the_cells(lab, name, role):
+    cells, cell = lab.page.locator(".jp-Notebook .jp-Cell"), lab.cell(name)
+    count, control = cells.count(), cell.get_by_role(role).first
+    value = control.input_value()
+    control.focus()
+    for key in ("ArrowDown", "ArrowUp", "x", "d", "d", "b"):
+        control.press(key)
+        assert control.evaluate("one => one === one.getRootNode().activeElement"), key
+    assert cells.count() == count
+    lab.until(lambda: control.input_value() == value)
+
+
 def test_typing_in_the_prompt_explorer_cuts_and_reaches_python(lab):
     cell = lab.cell("prompt")
     box = cell.locator("input[type=text], textarea").first

@@ -197,13 +197,21 @@ def test_a_prediction_unfolds_what_was_measured(html, opened):
     page = opened(path.as_uri())
     question, measured = page.locator(".sd-predict").first, page.locator(".sd-guess").first
     assert measured.get_attribute("open") is None
-    for choice in question.locator("input").all():
-        choice.check()
+    choices = question.get_by_role("group", name="Your answer").get_by_role("button").all()
+    choices[0].focus()
+    for _ in choices[1:]:  # whoever walks past an answer has not given it
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Tab")
+    assert measured.get_attribute("open") is None
+    for choice in choices:
+        choice.press("Enter")
         assert measured.get_attribute("open") is not None
+        assert [one.get_attribute("aria-pressed") for one in choices].count("true") == 1
+        assert choice.get_attribute("aria-pressed") == "true"
         said = measured.locator(".sd-said")
         assert said.count() == 1
         truth = measured.locator("strong").inner_text().removeprefix("Measured: ").rstrip(".")
-        chosen = choice.evaluate("one => one.parentElement.textContent")
+        chosen = choice.inner_text()
         right = "and so it is" in said.inner_text()
         assert chosen in said.inner_text() and right == (chosen == truth)
 
@@ -242,4 +250,12 @@ def test_a_page_can_be_printed(html, opened, name):
     assert cut == 0
     ink = page.locator(".bd-article p").first.evaluate("one => getComputedStyle(one).color")
     assert max(map(int, ink.removeprefix("rgb(").rstrip(")").split(","))) < 100  # dark on paper
+    widgets, folded = page.locator(".sd-widget"), page.locator("details.sd-guess:not([open])")
+    assert not page.locator(".sd-live").filter(visible=True).count()
+    assert widgets.locator(".sd-instead").filter(visible=True).count() == widgets.count()
+    count = folded.count()
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert folded.count() == 0  # paper has nothing to click on
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert folded.count() == count and (count > 3) == name.startswith("lessons")
     assert page.pdf().startswith(b"%PDF")

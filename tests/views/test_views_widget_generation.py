@@ -134,7 +134,7 @@ def test_stop_keeps_the_picture_that_was_there(explorer):
     gate.until_a_step()
     assert asked(explorer, "stop") == {"answer": 1}
     gate.let_go(30)
-    assert explorer.wait(PATIENCE)
+    assert not explorer.wait(PATIENCE)  # it is at rest, and did not come to its end
     assert gate.steps == 1
     assert explorer.picture == before
     assert explorer.progress == {"doing": "", "said": "Stopped.", "error": ""}
@@ -155,7 +155,7 @@ def test_a_run_in_a_cell_is_not_read_by_the_threads(model, explorer):
     explorer.draw(steps=30, seed=9)
     beside = model.generate(PROMPT, steps=2, seed=4).attention["cat"].mean().values
     explorer.stop()
-    assert explorer.wait(PATIENCE)
+    assert not explorer.wait(PATIENCE)
     assert (alone == beside).all()
     assert explorer._model.parts.unet is not model.parts.unet
     weights = zip(
@@ -191,7 +191,7 @@ def test_a_grid_grows_cell_by_cell_and_can_be_stopped(explorer):
     gate.until_a_step()
     explorer.stop()
     gate.let_go(10)
-    assert explorer.wait(PATIENCE)
+    assert not explorer.wait(PATIENCE)
     assert counts == [0, 1, 2]
     assert [cell is None for cell in explorer.grid["cells"]] == [False, False, True]
     assert "a grid of 2 pictures" in explorer.said()
@@ -206,6 +206,31 @@ def test_the_page_types_a_grid(explorer):
     assert values == {"sampler": ["ddim", "Euler a"], "steps": [1, 2]}
     assert settings.read("prompt", "a cat, red | a dog") == ["a cat, red", "a dog"]
     assert settings.read("guidance_scale", "1, 7.5") == [1.0, 7.5]
+
+
+def test_a_grid_has_the_settings_that_the_page_shows(explorer):
+    given = {"rows": "steps", "row_values": "1", "columns": "sampler", "column_values": "ddim"}
+    shown = {**explorer.settings, "seed": 4, "guidance_scale": 3.0}
+    assert asked(explorer, "fill", **given, settings=shown) == {"answer": 1}
+    assert explorer.wait(PATIENCE)
+    assert (explorer.grid["settings"]["seed"], explorer.settings["guidance_scale"]) == (4, 3.0)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError(), ValueError("no")])
+def test_whatever_goes_wrong_the_page_has_its_answer(explorer, error, monkeypatch):
+    def fail(what, **given):
+        raise error
+
+    monkeypatch.setattr(explorer, "answer", fail)
+    sent = []
+    monkeypatch.setattr(explorer, "send", lambda content, buffers=None: sent.append(content))
+    message = {"ask": 7, "what": "draw"}
+    if isinstance(error, KeyboardInterrupt):  # the kernel hears of it, too
+        with pytest.raises(KeyboardInterrupt):
+            explorer._asked(explorer, message, [])
+    else:
+        explorer._asked(explorer, message, [])
+    assert sent == [{"answer": 7, "error": str(error) or type(error).__name__}]
 
 
 def test_where_widgets_cannot_run_there_is_a_figure(grown, explorer):

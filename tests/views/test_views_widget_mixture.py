@@ -141,6 +141,8 @@ def test_bad_input_is_told(given, error, told):
     [
         ("world", "moon", "three groups"),
         ("spacing", "wide", "trailing"),
+        ("schedule", "linear", "cosine"),
+        ("progress", 5.0, "from 0 to 1"),
         ("sides", [], "one setting or two"),
         ("sides", [{"sampler": "ddim", "steps": 0, "guidance_scale": 1.0}], "1 to 100"),
     ],

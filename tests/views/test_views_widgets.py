@@ -2,12 +2,15 @@
 
 import io
 import json
+import re
 
 import pytest
 import torch
 from PIL import Image
 
+from sdlearn.views.widgets.explorer import PARTS
 from sdlearn.views.widgets.packing import Blob, pack
+from sdlearn.views.widgets.widget import source
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +122,22 @@ def test_a_word_can_be_lit_from_the_beginning(trace):
 def test_bad_input_is_told(trace, model, call, error, said):
     with pytest.raises(error, match=said):
         call(trace, model)
+
+
+@pytest.mark.parametrize(
+    ("trait", "value", "said"),
+    [("place", -1, "from 0 to 4"), ("place", 5, "5 steps are kept"), ("part", "x1", "x0, xt, eps")],
+)
+def test_what_is_not_there_cannot_be_shown(trace, trait, value, said):
+    explorer = trace.explore()
+    before = getattr(explorer, trait)
+    with pytest.raises(ValueError, match=said):
+        setattr(explorer, trait, value)
+    assert getattr(explorer, trait) == before
+    explorer.place, explorer.part = 0, "eps"
+    assert (explorer.place, explorer.part) == (0, "eps")
+
+
+def test_python_and_the_page_name_the_same_parts():
+    (named,) = re.findall(r"const PARTS = {(.*?)};", source("explorer", "js"), re.DOTALL)
+    assert tuple(re.findall(r"^  (\w+):", named, re.MULTILINE)) == PARTS

@@ -203,10 +203,11 @@ function numbersTable(meanings) {
   return { place, show };
 }
 
-// Has the kernel draw the newest wish alone; `heard` is told what came of it.
+// Has the kernel draw the newest wish alone; `heard` is told what came of it. An answer that is late
+// may never come: then the next wish is asked for all the same.
 class Drawer {
   constructor(kernel, heard) {
-    Object.assign(this, { kernel, heard, wanted: null, busy: false });
+    Object.assign(this, { kernel, heard, wanted: null, busy: false, asked: 0 });
   }
 
   want(told) {
@@ -219,7 +220,16 @@ class Drawer {
     const told = this.wanted;
     if (!told || this.closed) return;
     [this.wanted, this.busy] = [null, true];
-    const late = setTimeout(() => this.heard(told, { late: true }), PATIENCE);
+    const mine = ++this.asked;
+    const goOn = () => {
+      if (mine !== this.asked || this.closed) return;
+      this.busy = false;
+      this.next();
+    };
+    const late = setTimeout(() => {
+      this.heard(told, { late: true });
+      goOn();
+    }, PATIENCE);
     let found;
     try {
       const { buffers, ...cell } = await this.kernel.ask("draw", told);
@@ -228,10 +238,9 @@ class Drawer {
       found = { error: error.message };
     }
     clearTimeout(late);
-    this.busy = false;
     if (this.closed) return;
     this.heard(told, found);
-    this.next();
+    goOn();
   }
 
   close() {
@@ -330,7 +339,7 @@ async function render({ model, el }) {
     element("div", { className: "sd-halves" },
       element("div", {}, heading("What the U-Net is told"), numbers.place),
       element("div", {}, heading(`Detail finer than ${curve.finest} pixels, in grey levels`), curve.svg)));
-  root.dataset.lmSuppressShortcuts = "true"; // in JupyterLab the keys are for this, not for the cells
+  ownKeys(root);
   el.append(root);
 
   const asked = () => {

@@ -174,11 +174,11 @@ function panel(side, state, change) {
     button.onclick = () => change({ word: state.word.toLowerCase() === word.text.toLowerCase() ? "" : word.text });
     words.append(button);
   }
-  const facts = element("output");
+  const facts = element("output", { "aria-live": "off" }); // the slider says the step; played, it would never stop talking
   const pointed = element("div");
   const [svg, mark] = chart(side.header.steps);
   const caption = element("div", { className: "sd-read" }, facts, pointed);
-  let probe = null;
+  let [probe, walked] = [null, false]; // where numbers are read; whether keys went there
 
   const step = () => {
     const last = Math.max(state.count - 1, 1);
@@ -188,10 +188,13 @@ function panel(side, state, change) {
     pointed.textContent = probe ? side.read(step(), ...probe, state.layer) : "Point at the picture to read its numbers.";
   };
   const point = (event) => {
+    const before = walked;
+    walked = false;
     const box = canvas.getBoundingClientRect();
     const inside = (value) => Math.min(Math.max(value, 0), 0.9999);
     probe = [inside((event.clientX - box.left) / box.width), inside((event.clientY - box.top) / box.height)];
-    look();
+    if (before) update(); // without the mark
+    else look();
   };
   canvas.onpointermove = point;
   canvas.onpointerdown = point;
@@ -203,15 +206,28 @@ function panel(side, state, change) {
     const [x, y] = probe ?? [0.5, 0.5];
     const within = (value) => Math.min(Math.max(value, 0.001), 0.999);
     probe = [within(x + move[0] / side.columns), within(y + move[1] / side.rows)];
-    look();
+    walked = true;
+    update();
   };
 
+  readAloud(canvas, pointed);
+
   const context = canvas.getContext("2d");
+  // A frame around the place that is read, light on dark and dark on light.
+  const frame = ([x, y]) => {
+    const [wide, high] = [canvas.width / side.columns, canvas.height / side.rows];
+    const corner = [Math.floor(x * side.columns) * wide, Math.floor(y * side.rows) * high];
+    for (const [strokeStyle, lineWidth] of [["#000", 6], ["#fff", 2]]) {
+      Object.assign(context, { strokeStyle, lineWidth });
+      context.strokeRect(...corner, wide, high);
+    }
+  };
   const update = () => {
     const now = step();
     const known = side.header.steps[now];
     context.clearRect(0, 0, canvas.width, canvas.height);
     side.draw(context, canvas.width, canvas.height, { ...state, step: now });
+    if (walked) frame(probe);
     facts.textContent =
       `step ${known.index + 1} of ${side.header.total} · t = ${short(known.t)} · ` +
       `sigma ${short(known.sigma)} · SNR ${short(known.snr)}`;
@@ -246,15 +262,20 @@ async function render({ model, el }) {
   };
 
   const slider = element("input", { type: "range", min: 0, max: count - 1, step: 1, value: state.place });
-  slider.oninput = () => change({ place: Number(slider.value) });
+  slider.oninput = () => {
+    stop();
+    change({ place: Number(slider.value) });
+  };
   const part = element("select");
-  for (const name of sides[0].parts().filter((one) => sides.every((side) => side.parts().includes(one)))) {
+  const everywhere = (of) => of(sides[0]).filter((one) => sides.every((side) => of(side).includes(one)));
+  const parts = everywhere((side) => side.parts());
+  for (const name of parts) {
     part.append(element("option", { value: name, textContent: PARTS[name] }));
   }
   part.onchange = () => change({ part: part.value });
   const layer = element("select");
   layer.append(element("option", { value: "", textContent: "all layers, this step" }));
-  for (const name of sides[0].header.words[0]?.layers ?? []) {
+  for (const name of everywhere((side) => side.header.words[0]?.layers ?? [])) {
     layer.append(element("option", { value: name, textContent: `${name}, all steps` }));
   }
   layer.onchange = () => change({ layer: layer.value });
@@ -282,12 +303,14 @@ async function render({ model, el }) {
     updates.push(update);
   }
   const root = element("div", { className: "sd-explorer", role: "group", "aria-label": "Trace explorer" }, controls, row);
-  root.dataset.lmSuppressShortcuts = "true"; // in JupyterLab the keys are for this, not for the cells
+  ownKeys(root);
   el.append(root);
   refresh();
 
   const asked = () => {
-    for (const name of ["place", "part", "word"]) state[name] = model.get(name);
+    const part = model.get("part");
+    if (parts.includes(part)) state.part = part;
+    Object.assign(state, { place: Math.min(model.get("place"), count - 1), word: model.get("word") });
     refresh();
   };
   const names = ["change:place", "change:part", "change:word"];

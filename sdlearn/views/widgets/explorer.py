@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import traitlets
 
 from sdlearn.trace import Trace
@@ -9,6 +11,9 @@ from sdlearn.views.figure import Figure
 from sdlearn.views.runs import run
 from sdlearn.views.widgets.packing import Blob, pack
 from sdlearn.views.widgets.widget import Widget, source
+
+PARTS = ("x0", "xt", "eps", "eps_cond", "eps_uncond", "difference", "channels")
+"""What of a step can be shown; which of them depends on what the run recorded."""
 
 
 class TraceExplorer(Widget):
@@ -20,7 +25,7 @@ class TraceExplorer(Widget):
         sides: The header of each run.
         blob: The bytes of all of them.
         place: Which of the kept steps is shown, from 0.
-        part: What is shown of it.
+        part: What is shown of it, one of `PARTS`.
         word: The word whose attention is laid over the picture, or "".
     """
 
@@ -38,6 +43,22 @@ class TraceExplorer(Widget):
         last = max(len(side["steps"]) for side in sides) - 1
         super().__init__(sides=sides, blob=blob.bytes(), place=last, word=word)
         self._first = traces[0]
+
+    @traitlets.validate("place")
+    def _known_place(self, proposal: Any) -> int:
+        kept = max((len(side["steps"]) for side in self.sides), default=0)
+        if kept and not 0 <= proposal["value"] < kept:
+            raise ValueError(
+                f"place must be from 0 to {kept - 1}: {kept} steps are kept. "
+                f"Got {proposal['value']}."
+            )
+        return proposal["value"]
+
+    @traitlets.validate("part")
+    def _known_part(self, proposal: Any) -> str:
+        if proposal["value"] not in PARTS:
+            raise ValueError(f"part must be one of {', '.join(PARTS)}, got {proposal['value']!r}.")
+        return proposal["value"]
 
     def figure(self) -> Figure:
         """The first run's steps, in a row."""

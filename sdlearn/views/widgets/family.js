@@ -122,8 +122,9 @@ class Stations {
     this.lines = sides.map(({ name }, number) => {
       const colour = COLOURS[number % COLOURS.length];
       const rail = drawn("line", { class: "sd-rail", x1: 0, x2: WIDE, y1: HIGH / 2, y2: HIGH / 2, ...still });
-      const marks = drawn("path", { stroke: colour, class: "sd-marks", ...still });
-      const here = drawn("path", { stroke: colour, class: "sd-here", ...still });
+      const style = `stroke: ${clear(colour)}`;
+      const marks = drawn("path", { style, class: "sd-marks", ...still });
+      const here = drawn("path", { style, class: "sd-here", ...still });
       const level = drawn("line", { class: "sd-level", y1: 0, y2: HIGH, ...still });
       const svg = drawn("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, preserveAspectRatio: "none" }, rail, level, marks, here);
       return { svg, marks, here, level, parts: [element("span", { textContent: name }), svg] };
@@ -233,7 +234,7 @@ async function render({ model, el }) {
     element("div", { className: "sd-controls sd-walk" }, play, element("label", { className: "sd-wide" }, "Noise level", slider), level),
     stations.place,
     columns);
-  root.dataset.lmSuppressShortcuts = "true"; // in JupyterLab the keys are for this, not for the cells
+  ownKeys(root);
   el.append(root);
 
   // The kernel may ask for a place or a prompt that isn't there.

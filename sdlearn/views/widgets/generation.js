@@ -9,6 +9,7 @@ const TEXTS = ["prompt", "negative_prompt"];
 const MOVED = 100; // milliseconds between two pictures that are asked for while something is dragged
 const TYPED = 350; // and after the last key
 const PATIENCE = 8000; // after so long without an answer the page says so
+const LATE = "The kernel has not answered yet. It may be busy, or stopped: then run the cell again that made this.";
 const NO_KERNEL = "No kernel runs behind this page, so nothing new can be drawn here: ";
 const KEPT = "this picture was drawn when the notebook ran.";
 const KEPT_GRID = "these pictures were drawn when the notebook ran. Pick one, and see its settings.";
@@ -59,8 +60,9 @@ function panel(model) {
 
 // -- the grid ------------------------------------------------------------------------------------
 
-// A table of small pictures; `pick(place, settings)` is called with the one that is chosen.
-function sheet(model, pick) {
+// A table of small pictures; `pick(place, settings)` is called with the one that is chosen, `leave` when
+// it is chosen again, and so no longer.
+function sheet(model, pick, leave) {
   const place = element("div", { className: "sd-grid" });
   let [axes, buttons, picked] = ["", [], null];
 
@@ -93,7 +95,10 @@ function sheet(model, pick) {
       const canvas = element("canvas", { "aria-hidden": "true", width: 1, height: 1 });
       const verdict = element("span");
       const button = element("button", { type: "button", "aria-pressed": "false" }, canvas, verdict);
-      button.onclick = () => choose(cell);
+      button.onclick = () => {
+        choose(cell === picked ? null : cell);
+        if (picked === null) leave();
+      };
       button.onkeydown = (event) => walk(event, cell);
       return { button, canvas, verdict };
     });
@@ -111,6 +116,7 @@ function sheet(model, pick) {
       button.setAttribute("aria-label", Object.keys(LABELS).filter((name) => grid.axes.some((axis) => axis.name === name))
         .map((name) => saidSetting(name, settingsOf(grid, i)[name])).join(", ") + (cell ? `: ${said || "drawn"}` : ": not drawn"));
       verdict.textContent = said;
+      if (cell === null && !model.get("progress").doing) canvas.width = 1; // what was begun there is given up
       if (cell === null || !image) return;
       const [width, height] = grid.size;
       const across = grid.axes[1].values.length;
@@ -157,7 +163,11 @@ function controls(model, moved) {
       const { least, most, step } = SLIDERS[name];
       input = element("input", { type: "range", min: least, max: most, step });
       const value = element("span", { className: "sd-value", "aria-hidden": "true" }); // the slider says it itself
-      input.oninput = () => { input.show(); moved(MOVED); };
+      input.oninput = () => {
+        input.step = step; // a value between two places stays as it is until it is moved
+        input.show();
+        moved(MOVED);
+      };
       input.show = () => { value.textContent = input.value; };
       label.append(input, value);
     } else if (name === "sampler") {
@@ -180,7 +190,11 @@ function controls(model, moved) {
   };
   const show = (given) => {
     for (const [name, input] of Object.entries(inputs)) {
-      if (name in SLIDERS) input.max = Math.max(input.max, given[name]);
+      if (name in SLIDERS) {
+        const places = given[name] / SLIDERS[name].step;
+        input.step = Math.abs(places - Math.round(places)) < 1e-9 ? SLIDERS[name].step : "any";
+        input.max = Math.max(input.max, given[name]);
+      }
       input.value = given[name];
       input.show?.();
     }
@@ -230,6 +244,7 @@ function teller(model) {
   const bar = element("progress", { max: 1, value: 0, "aria-label": "How far the drawing is" });
   const status = element("div", { role: "status", "aria-live": "polite" });
   const error = element("div", { className: "sd-error", role: "alert" });
+  let before = "";
   const update = () => {
     const { doing, step, steps, cell, cells, said, error: wrong } = model.get("progress");
     const done = doing === "grid" ? (cell + step / steps) / cells : step / steps;
@@ -238,9 +253,13 @@ function teller(model) {
     const now = doing === "grid" ? `Drawing picture ${cell + 1} of ${cells} …` : "Drawing …";
     const text = doing ? now : said ?? "";
     if (status.textContent !== text) status.textContent = text; // or a screen reader says it again
-    if (doing || wrong) error.textContent = wrong ?? "";
+    if (wrong) error.textContent = wrong;
+    else if (doing && !before) error.textContent = ""; // a new beginning; what is typed meanwhile may be wrong, too
+    before = doing;
   };
-  return { parts: [bar, status, error], update, fail: (problem) => { error.textContent = problem; } };
+  const fail = (problem) => { error.textContent = problem; };
+  const withdraw = (problem) => { if (error.textContent === problem) fail(""); };
+  return { parts: [bar, status, error], update, fail, withdraw };
 }
 
 async function render({ model, el }) {
@@ -252,20 +271,25 @@ async function render({ model, el }) {
   const ask = async (what, given) => {
     tells.fail("");
     asking += 1;
-    const late = setTimeout(() => tells.fail(
-      "The kernel has not answered yet. It may be busy, or stopped: then run the cell again that made this."), PATIENCE);
+    const late = setTimeout(() => tells.fail(LATE), PATIENCE);
     try {
       await kernel.ask(what, given);
+      tells.withdraw(LATE);
     } catch (error) {
       tells.fail(error.message);
     }
     clearTimeout(late);
     asking -= 1;
   };
-  const draw = () => {
+  // The settings as they are now: what waits for the end of the typing need not come any more.
+  const settled = () => {
+    clearTimeout(timer);
     timer = null;
+    return parts.read();
+  };
+  const draw = () => {
     grid.choose(null);
-    ask("draw", parts.read());
+    ask("draw", settled());
   };
   const moved = (pause, again = false) => {
     if (again) clearTimeout(timer);
@@ -289,16 +313,24 @@ async function render({ model, el }) {
     parts?.show(settings);
     stage.firstChild.scrollIntoView({ block: "nearest" }); // on a phone it may be out of sight
   };
-  const grid = sheet(model, showCell);
+  const leave = () => {
+    parts?.show(model.get("settings"));
+    showPicture();
+  };
+  const grid = sheet(model, showCell, leave);
   const progressed = () => {
     const { doing } = model.get("progress");
     tells.update();
     if (button) button.textContent = doing ? "■ Stop" : "▶ Draw";
     if (doing === "picture") {
+      if (grid.picked() !== null) return; // one of the grid is looked at meanwhile
       turn += 1;
       picture.making();
     } else if (doing === "grid") grid.making();
-    else if (grid.picked() === null) showPicture();
+    else {
+      grid.update();
+      if (grid.picked() === null) showPicture();
+    }
   };
 
   const button = kernel && element("button", { type: "button", textContent: "▶ Draw" });
@@ -308,7 +340,7 @@ async function render({ model, el }) {
     parts = controls(model, moved);
     button.onclick = () => (model.get("progress").doing ? ask("stop") : draw());
     side.append(parts.place, element("div", { className: "sd-controls" }, button, tells.parts[0]), ...tells.parts.slice(1));
-    side.append(gridForm(model, (given) => ask("fill", given)));
+    side.append(gridForm(model, (given) => ask("fill", { ...given, settings: settled() })));
   } else {
     const told = NO_KERNEL + (model.get("grid").axes ? KEPT_GRID : KEPT);
     side.append(element("p", { className: "sd-instead-of-controls", textContent: told }), grid.place);
@@ -316,6 +348,7 @@ async function render({ model, el }) {
   const root = element("div", { className: "sd-explorer sd-generation", role: "group", "aria-label": "Generation explorer" },
     element("div", { className: "sd-sides" }, stage, side));
   if (kernel) root.append(grid.place);
+  ownKeys(root);
   el.append(root);
   await Promise.all([showPicture(), grid.update()]);
   tells.update();

@@ -65,6 +65,7 @@ class GenerationExplorer(Widget):
         self._own_sampler: str = model.schedule(2).name
         self._lock, self._worker = threading.RLock(), Worker()
         self._failed: Exception | None = None
+        self._ended = True  # the last job, by itself
         self._image: Image.Image | None = None
         self._cells: list[Image.Image | None] = []
         offered = dict.fromkeys(
@@ -77,14 +78,17 @@ class GenerationExplorer(Widget):
 
     def draw(self, **changes: Any) -> None:
         """Begin to draw, with some settings changed; a drawing in progress is given up."""
-        changed = {doors.known(n): self._checked(n, value) for n, value in changes.items()}
-        settings = {**self.settings, **changed}
-        self._tell(settings=settings)
-        self._begin(partial(self._draw, settings))
+        self._begin(partial(self._draw, self._changed(changes)))
 
-    def fill(self, grid: Mapping[str, Sequence[Any]]) -> None:
-        """Begin to draw a grid of two settings, the rows' first: ``{"steps": [4, 8], ...}``."""
-        self._begin(partial(self._fill, doors.axes(grid, self._checked), dict(self.settings)))
+    def fill(self, grid: Mapping[str, Sequence[Any]], **changes: Any) -> None:
+        """Begin to draw a grid of two settings, the rows' first: ``{"steps": [4, 8], ...}``.
+
+        Args:
+            grid: The two settings, and their values.
+            **changes: Other settings that change for it, and stay changed.
+        """
+        axes = doors.axes(grid, self._checked)
+        self._begin(partial(self._fill, axes, self._changed(changes)))
 
     def stop(self) -> None:
         """Give up what is being drawn, before its next step."""
@@ -104,7 +108,7 @@ class GenerationExplorer(Widget):
             return False
         if done and self._failed is not None:
             raise self._failed
-        return done
+        return done and self._ended
 
     @property
     def image(self) -> Image.Image:
@@ -128,7 +132,8 @@ class GenerationExplorer(Widget):
             if names[0] == names[1]:
                 raise ValueError(f"Rows and columns are both {names[0]}: choose two settings.")
             typed = given["row_values"], given["column_values"]
-            self.fill({n: doors.read(n, t) for n, t in zip(names, typed, strict=True)})
+            axes = {n: doors.read(n, t) for n, t in zip(names, typed, strict=True)}
+            self.fill(axes, **given.get("settings", {}))
         elif what == "stop":
             self.stop()
         else:
@@ -154,13 +159,14 @@ class GenerationExplorer(Widget):
     def _begin(self, job: Job) -> None:
         if self._model is None:
             raise ValueError("This explorer is closed. Make another: model.explore(...).")
-        self._failed = None
+        self._failed, self._ended = None, False
         self._worker.start(partial(self._guarded, job))
 
     def _guarded(self, job: Job, cancelled: threading.Event) -> None:
         """A job, and what became of it."""
         try:
             job(cancelled)
+            self._ended = True
         except Cancelled:
             if not self._worker.superseded:
                 self._rest(said="Stopped.")
@@ -254,6 +260,13 @@ class GenerationExplorer(Widget):
                 with self.hold_sync():
                     for name, value in traits.items():
                         setattr(self, name, value)
+
+    def _changed(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """All settings, with some of them changed; the page shows them."""
+        changed = {doors.known(n): self._checked(n, value) for n, value in changes.items()}
+        settings = {**self.settings, **changed}
+        self._tell(settings=settings)
+        return settings
 
     def _checked(self, name: str, value: Any) -> Any:
         """A setting's value as it is used; of a sampler the model knows whether there is one."""

@@ -3,6 +3,7 @@
 
 const SHARPEST = 2; // canvas pixels for each pixel of the page
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#882255", "#e69f00", "#56b4e9"]; // as in the figures
+const clear = (colour) => `color-mix(in srgb, ${colour} 70%, currentColor)`; // to be seen by day and by night
 const HEAT = [
   [12, 10, 38], [44, 17, 90], [90, 24, 110], [138, 38, 103], [186, 56, 84],
   [223, 86, 56], [244, 132, 32], [250, 186, 56], [252, 243, 172],
@@ -74,7 +75,7 @@ function kernelOf(model) {
     const waiting = open.get(message.answer);
     if (!waiting) return;
     open.delete(message.answer);
-    if (message.error) waiting.reject(new Error(message.error));
+    if ("error" in message) waiting.reject(new Error(message.error));
     else waiting.resolve({ ...message, buffers: [...(buffers ?? [])].map(bytesOf) });
   };
   model.on("msg:custom", heard);
@@ -86,6 +87,22 @@ function kernelOf(model) {
       }),
     close: () => model.off("msg:custom", heard),
   };
+}
+
+// Keys that are pressed in a widget are for it. JupyterLab would take X as "cut the cell", and the
+// arrows of a slider as a way to the next cell: it hears of keys last, so they must not come so far.
+function ownKeys(root) {
+  root.addEventListener("keydown", (event) => {
+    if (!(event.ctrlKey || event.metaKey || event.altKey)) event.stopPropagation();
+  });
+}
+
+// What a canvas reads out is said aloud while the keys move on it, and else is there to be read.
+function readAloud(canvas, reading) {
+  const tell = () => reading.setAttribute("aria-live", canvas.matches(":focus-visible") ? "polite" : "off");
+  reading.setAttribute("aria-live", "off");
+  canvas.addEventListener("focus", tell);
+  canvas.addEventListener("blur", tell);
 }
 
 // A picture's file, given as bytes, ready to be drawn.

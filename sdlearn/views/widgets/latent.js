@@ -147,7 +147,7 @@ class Decoder {
 
 // A slider with its name and its value. One drag is one edit.
 function slider(name, range, initial, heard) {
-  const input = element("input", { type: "range", ...range, value: initial });
+  const input = element("input", { type: "range", ...range, value: initial, "aria-label": name }); // without its value
   const said = element("output");
   const show = (value) => {
     input.value = value;
@@ -193,6 +193,7 @@ class Channel {
     const frame = element("div", { className: "sd-frame" }, this.canvas, this.ring);
     const title = element("figcaption", {}, `channel ${number}`);
     this.figure = element("figure", {}, title, frame, this.gain.label, this.offset.label);
+    readAloud(this.canvas, explorer.reading);
     this.paintable();
   }
 
@@ -393,7 +394,7 @@ class Explorer {
       event.preventDefault();
       made.undo.click();
     };
-    root.dataset.lmSuppressShortcuts = "true"; // in JupyterLab the keys are for this, not for the cells
+    ownKeys(root);
     return root;
   }
 }

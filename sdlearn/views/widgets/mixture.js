@@ -199,6 +199,12 @@ class Playground {
     return Boolean(before);
   }
 
+  // What changed nothing is nothing that could be taken back.
+  forgetNothing() {
+    const [world, , spots] = this.past[this.past.length - 1];
+    if (world === DRAWN && spots.length === this.spots.length) this.past.pop();
+  }
+
   add(x, y) {
     if (this.spots.length >= MOST_SPOTS) return false;
     this.spots = [...this.spots, [x, y, this.brush.std, 1, this.brush.label]];
@@ -249,17 +255,19 @@ function panel(play, index, change, pointed) {
   const square = { width: SIDE, height: SIDE, tabindex: "0", role: "img" };
   const canvas = element("canvas", { className: "sd-picture", ...square });
   const context = canvas.getContext("2d");
-  const [facts, reading] = [element("output"), element("div")];
+  const facts = element("output", { "aria-live": "off" }); // flowing, it would never stop talking
+  const reading = element("div");
   const told = numbers();
   const read = element("div", { className: "sd-read" }, facts, reading, told.place);
   const place = element(
     "div",
-    { className: "sd-plane" },
+    { className: "sd-plane", role: "group" },
     row("sd-set", sampler.place, steps.place, guidance.place),
     canvas,
     read,
   );
   pointed(canvas, index);
+  readAloud(canvas, reading);
 
   const draw = (sliding = false) => {
     const [run, side] = [play.runs[index], play.sides[index]];
@@ -271,6 +279,7 @@ function panel(play, index, change, pointed) {
   };
   const update = () => {
     const side = play.sides[index];
+    place.setAttribute("aria-label", play.sides.length > 1 ? ["Left", "Right"][index] : "The plane");
     sampler.select.value = side.sampler;
     steps.set(side.steps);
     guidance.set(side.guidance_scale);
@@ -345,12 +354,13 @@ function handle(canvas, play, { look, painted, said }) {
     return [within((event.clientX - box.left) / box.width), -within((event.clientY - box.top) / box.height)];
   };
   let last = null; // where the stroke's last spot is, while it goes on
+  let refused = false; // a spot of it, for want of room
   const paint = (place) => {
     const { erase, std } = play.brush;
     if (last && !erase && Math.hypot(place[0] - last[0], place[1] - last[1]) < Math.max(0.8 * std, 0.08)) return;
     last = place;
     if (erase) play.erase(...place, Math.max(std, 0.12));
-    else if (!play.add(...place)) said(FULL);
+    else if (!play.add(...place)) refused = true;
     painted();
   };
   canvas.onpointerdown = (event) => {
@@ -359,6 +369,7 @@ function handle(canvas, play, { look, painted, said }) {
     canvas.focus({ preventScroll: true });
     canvas.setPointerCapture(event.pointerId);
     play.takeOver();
+    refused = false;
     play.cursor = at(event);
     paint(at(event));
   };
@@ -370,7 +381,8 @@ function handle(canvas, play, { look, painted, said }) {
   const ended = () => {
     if (!last) return;
     last = null;
-    said(`${play.spots.length} spots.`);
+    said(refused ? FULL : `${play.spots.length} spots.`);
+    play.forgetNothing();
     play.write();
   };
   canvas.onpointerup = ended;
@@ -393,6 +405,7 @@ function handle(canvas, play, { look, painted, said }) {
     const done = adding ? play.add(x, y) : play.takeAway(x, y);
     play.cursor = [x, y];
     painted();
+    play.forgetNothing();
     play.write();
     const what = `${adding ? "Spot added" : "Spot taken away"} at ${x.toFixed(2)}, ${y.toFixed(2)}`;
     if (done) said(`${what}: ${play.spots.length} spots.`);
@@ -616,6 +629,7 @@ function render({ model, el }) {
     told,
   );
   root.runs = () => play.runs; // for whoever wants to compare: the tests do
+  ownKeys(root);
   el.append(root);
   flow();
 

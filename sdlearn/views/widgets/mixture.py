@@ -79,6 +79,16 @@ class MixturePlayground(Widget):
     def _known_world(self, proposal: Any) -> str:
         return _choice("world", proposal["value"], [*(one["name"] for one in self.worlds), DRAWN])
 
+    @traitlets.validate("schedule")
+    def _known_schedule(self, proposal: Any) -> str:
+        return _choice("schedule", proposal["value"], [one["name"] for one in self.schedules])
+
+    @traitlets.validate("progress")
+    def _share(self, proposal: Any) -> float:
+        if not 0 <= proposal["value"] <= 1:
+            raise ValueError(f"progress must be from 0 to 1, got {proposal['value']!r}.")
+        return proposal["value"]
+
     @traitlets.validate("spacing")
     def _known_spacing(self, proposal: Any) -> str:
         return _choice("spacing", proposal["value"], SPACINGS)

@@ -251,7 +251,7 @@ function controls(pictures, schedules, change) {
     curve: chooser(Object.keys(CURVES).map((name) => [name, name === "alpha_bar" ? name : `${name}, in powers of ten`])),
     seed: element("input", { type: "number", min: 0, max: LARGEST, step: 1 }),
     fresh: element("button", { type: "button", textContent: "Other noise" }),
-    t: element("input", { type: "range", min: 0, step: 1 }),
+    t: element("input", { type: "range", min: 0, step: 1, "aria-label": "t" }), // its output is not its name
     time: element("output"),
     file: element("input", { type: "file", accept: "image/*" }),
   };
@@ -301,6 +301,7 @@ class Explorer {
   change(changes) {
     const before = this.alphaBars.length - 1;
     Object.assign(this.state, changes);
+    if (changes.picture) this.notice = ""; // it was said of another one
     const last = this.alphaBars.length - 1;
     if ("schedule" in changes) this.state.t = Math.round((this.state.t / before) * last);
     this.state.t = Math.min(this.state.t, last);
@@ -364,6 +365,7 @@ class Explorer {
     }
     const there = this.walk.at === t;
     if (there || !this.motion.matches) this.show(this.walk.at);
+    this.said.note.setAttribute("aria-live", there ? "polite" : "off"); // not every frame aloud
     this.said.note.textContent = there ? this.notice : `${this.walk.at + 1} of ${t + 1} small steps`;
     if (!there) this.frame = requestAnimationFrame(() => this.go());
   }
@@ -435,6 +437,7 @@ class Explorer {
         look(((event.clientY - box.top) / box.height) * this.side, ((event.clientX - box.left) / box.width) * this.side);
       };
     }
+    readAloud(this.panels.xt.canvas, this.said.pixel);
     this.panels.xt.canvas.setAttribute("tabindex", "0");
     this.panels.xt.canvas.onkeydown = (event) => {
       const move = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
@@ -468,7 +471,7 @@ class Explorer {
         element("div", {}, row(label("", "Schedule’s", made.curve)), this.curves.svg, legend(this.schedules)),
       ),
     );
-    root.dataset.lmSuppressShortcuts = "true"; // in JupyterLab the keys are for this, not for the cells
+    ownKeys(root);
     return root;
   }
 }

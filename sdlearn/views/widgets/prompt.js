@@ -102,7 +102,7 @@ function places(read) {
   svg.setAttribute("viewBox", `0 0 ${count + (shown ? shown + 1 : 0)} 10`);
   const place = (x, look) => svg.append(drawn("rect", { x: x + 0.1, y: 0, width: 0.8, height: 10, ...look }));
   for (const token of read.tokens) {
-    place(token.position, token.kind === "word" ? { fill: hue(token.word) } : { fill: "currentColor", opacity: 0.75 });
+    place(token.position, token.kind === "word" ? { style: `fill: ${clear(hue(token.word))}` } : { fill: "currentColor", opacity: 0.75 });
   }
   for (let i = read.tokens.length; i < count; i++) place(i, { fill: "currentColor", opacity: 0.15 });
   for (let i = 0; i < shown; i++) place(count + 1 + i, { class: "sd-beyond", y: 3, height: 4 });
@@ -293,7 +293,10 @@ function render({ model, el }) {
     state.other = otherField.value = text;
     model.set("other", text);
     model.save_changes?.();
+    const buttons = () => [...near.querySelectorAll("button")];
+    const pressed = buttons().indexOf(near.getRootNode().activeElement);
     refresh();
+    buttons()[pressed]?.focus(); // its place is taken by one like it
   };
 
   const [count, bars, chips] = [element("p", { className: "sd-filled" }), element("div"), element("div")];
@@ -333,6 +336,7 @@ function render({ model, el }) {
     ({ answer, error, silent, given }) => {
       if (given !== chosenToken().id) return;
       const found = answer ? nearList(tokenizer, answer.near, placer()) : element("p", { textContent: silent ? SILENT : error.message });
+      near.classList.remove("sd-old");
       near.replaceChildren(found);
     },
   );
@@ -351,10 +355,11 @@ function render({ model, el }) {
     const facts = [`${token.piece}, number ${token.id} of ${told.size}.`, said(token, first)];
     if (table) facts.push(`Its row in the table: ${tokens.width} numbers, length ${table.lengths[token.id].toFixed(2)}.`);
     fact.textContent = facts.join(" ");
-    near.classList.toggle("sd-old", !table);
     if (table) near.replaceChildren(nearList(tokenizer, table.near(token.id), placer()));
-    else if (kernel) nearBy.want(token.id);
-    else near.replaceChildren("This model’s table is too large for a page: near words need a kernel.");
+    else if (kernel) {
+      near.classList.add("sd-old"); // what stands there is of another word, until the answer comes
+      nearBy.want(token.id);
+    } else near.replaceChildren("This model’s table is too large for a page: near words need a kernel.");
   };
 
   const compared = latest(
@@ -433,13 +438,13 @@ function render({ model, el }) {
     "div", {}, otherLabel, examples, title("Which vectors of the tokens?"),
     element("div", { className: "sd-controls" }, ...depths), sums,
   );
-  el.append(
-    element(
-      "div",
-      { className: "sd-explorer sd-prompt", role: "group", "aria-label": "Prompt explorer" },
-      textLabel, count, bars, chips, element("div", { className: "sd-halves" }, word, comparison), note, pairsBox,
-    ),
+  const root = element(
+    "div",
+    { className: "sd-explorer sd-prompt", role: "group", "aria-label": "Prompt explorer" },
+    textLabel, count, bars, chips, element("div", { className: "sd-halves" }, word, comparison), note, pairsBox,
   );
+  ownKeys(root);
+  el.append(root);
   chooseAt(state.text.length);
   refresh();
 

@@ -56,8 +56,10 @@ class Widget(anywidget.AnyWidget):
             return
         try:
             told, data = self.answer(str(message.get("what")), **message.get("given", {}))
-        except Exception as error:  # whatever it is, the page waits for an answer
-            self.send({"answer": number, "error": str(error)})
+        except BaseException as error:  # whatever it is, the page waits for an answer
+            self.send({"answer": number, "error": str(error) or type(error).__name__})
+            if not isinstance(error, Exception):  # the kernel wants to hear of an interrupt, too
+                raise
         else:
             self.send({**told, "answer": number}, data)
 
