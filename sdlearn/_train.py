@@ -147,7 +147,11 @@ def _evaluate(
         Path(target).mkdir(parents=True, exist_ok=True)  # before the hour that it may take
     pair = sweeps.loaded(folder)
     draws = sweeps.model_draws(*pair, **settings)
-    result = _asked(draws(), count).beside(_asked(sweeps.redrawn(pair[0]), count))
+    others = {"redrawn": sweeps.redrawn(pair[0])}
+    if pair[1] is not None:  # what would the base model have drawn alone, in as many steps?
+        others["base"] = sweeps.model_draws(pair[0], **settings)()
+    result = _asked(draws(), count)
+    result = result.beside(**{name: _asked(draw, count) for name, draw in others.items()})
     print(f"{folder.name}, {steps} DDIM steps, guidance {guidance_scale:g}\n\n{result}")
     kept = {**settings, "weights": card.weights(folder)}
     kept["rows"] = [asdict(row) for row in result.rows]

@@ -16,6 +16,7 @@ from typing import Any
 
 from sdlearn import world
 from sdlearn.training import conditioning
+from sdlearn.training.frames import SCORES as SCORES_TOLD
 from sdlearn.training.pocketeval import Result, Row
 
 EVALUATION = Path("eval") / "pocketeval.json"
@@ -38,7 +39,7 @@ SCORES = {
     "among_100": "a held-out picture finds its caption among 100: {:.1%}",
     "hard": "and among its own with colours or relation swapped: {:.1%}",
     "reads": "a caption finds another wording of itself, and not those swapped ones: {:.1%}",
-    "sides": "and itself told from its other thing (cat left of dog, dog right of cat): {:.1%}",
+    "sides": "and itself from the other side (a cat left of a dog: a dog right of a cat): {:.1%}",
     "psnr": "PSNR of held-out pictures, encoded and decoded: {:.1f} dB",
     "psnr_worst_twentieth": "of the worst twentieth of them: {:.1f} dB",
 }
@@ -85,7 +86,12 @@ SHARED = """## Shared with other models
 
 FRAMES = """
 {count:,} of the scenes were drawn anew with sides of {sides} pixels, enlarged to {size}, and
-{cut:.0%} of them cut out of pictures {zoom:g} times as large. The U-Net was told of both.
+{cut:.0%} of them cut out of pictures {zoom:g} times as large. The U-Net was told of both{more}.
+"""
+
+REFINES = """, and, in place
+of the size that a picture has now, of a score: {low:g} for the smallest, {high:g} for the largest.
+It learnt at timesteps below {below:,} of {steps:,} only, where there is little noise
 """
 
 DATA = """## Data
@@ -97,10 +103,17 @@ are held out: no training picture shows them. (In words some do occur: among the
 that the text encoder learnt to tell from true ones.)
 """
 
+SEES = """The half of a CLIP that Stable Diffusion has no use for: what sees pictures, and what
+takes both halves into the space where they meet. What reads captions lies in
+`{model}/text_encoder`."""
+
+READS = """A CLIP whose reader {readers} have for a text encoder ({model} reads
+with all its layers but the last), and what takes both halves into the space where they meet. What
+sees pictures is `{sees}`'s, here by a link: this reader learnt to meet what that sees."""
+
 HALF = """# {name}
 
-The half of a CLIP that Stable Diffusion has no use for: what sees pictures, and what takes both
-halves into the space where they meet. {reads}
+{about}
 
 [The card of {model}]({card}) says on what the pair was trained, for how long, and how well
 captions and pictures find each other.
@@ -143,16 +156,25 @@ def write_half(clip: Path, model: Path) -> Path:
 
 def half(clip: Path, model: Path) -> str:
     """The card of the half of CLIP that is no model by itself."""
-    reads = f"What reads captions lies in `{model.name}/text_encoder`."
+    about = SEES.format(model=model.name)
     if (clip / "text_encoder").is_dir():
-        seen = _read(model / "recipe.json")["recipe"]["sees"]
-        reads = (
-            f"What reads captions lies here whole: {model.name} reads with all its layers but the "
-            f"last. What sees is that of `{seen}`, on which this reader was trained."
-        )
+        sees = _read(model / "recipe.json")["recipe"]["sees"]
+        others = [name for name in _reading_with(clip) if name != model.name]
+        readers = " and ".join(filter(None, [", ".join([model.name, *others[:-1]]), *others[-1:]]))
+        about = READS.format(model=model.name, readers=readers, sees=sees)
     card = Path(os.path.relpath(model, clip), "README.md").as_posix()
-    said = HALF.format(name=clip.name, model=model.name, reads=reads, card=card)
+    said = HALF.format(name=clip.name, model=model.name, about=about, card=card)
     return f"{said}\n{LICENCE}"
+
+
+def _reading_with(clip: Path) -> list[str]:
+    """The models beside a CLIP that share its reader, by name."""
+    reader = f"{clip.name}/text_encoder"
+    found = []
+    for path in sorted(clip.parent.glob("*/recipe.json")):
+        if reader in (_read(path)["recipe"].get("shared") or {}).values():
+            found.append(path.parent.name)
+    return found
 
 
 def text(folder: Path) -> str:
@@ -179,7 +201,7 @@ def text(folder: Path) -> str:
     )
     if frames:
         sides = f"{', '.join(map(str, frames['sides'][:-1]))} and {frames['sides'][-1]}"
-        data += FRAMES.format(**{**frames, "sides": sides})
+        data += FRAMES.format(**{**frames, "sides": sides, "more": _refines(recipe)})
     evaluation = _read(folder / EVALUATION)
     if evaluation and evaluation.get("weights") != weights(folder):
         evaluation = None  # what was measured is another model
@@ -188,11 +210,21 @@ def text(folder: Path) -> str:
         data,
         _shared(recipe),
         _training(record, folder),
-        _evaluation(evaluation, folder, recipe.get("noise", 1.0)),
+        _evaluation(evaluation, folder, recipe),
         _conditioning(evaluation),
         LICENCE,
     ]
     return "\n".join(part.strip("\n") + "\n" for part in parts if part)
+
+
+def _refines(recipe: dict[str, Any]) -> str:
+    """What else a refiner is told, and where it learnt; nothing for others."""
+    if recipe.get("noise", 1.0) == 1:
+        return ""
+    low, high = SCORES_TOLD
+    steps = recipe["scheduler"]["num_train_timesteps"]
+    below = round(recipe["noise"] * steps)
+    return REFINES.format(low=low, high=high, below=below, steps=steps).rstrip("\n")
 
 
 def weights(folder: Path) -> dict[str, str]:
@@ -249,7 +281,7 @@ def _training(record: dict[str, Any], folder: Path) -> str:
     found: dict[str, list[float]] = {}
     plans = record["recipe"]["plans"]
     for stage in STAGES:
-        made, title = record["stages"].get(stage), _title(stage, plans)
+        made, title = record["stages"].get(stage), _title(stage, record["recipe"])
         if made is None:
             continue
         plan = plans[stage]["steps"]
@@ -274,19 +306,23 @@ def _training(record: dict[str, Any], folder: Path) -> str:
             f"{teacher['full']} on; none below {teacher['begin']}) was what {teacher['name']} "
             "made of the same latents.",
         ]
+    recipe = record["recipe"]
     drawn = [
-        f"![{_title(stage, plans)}: what the loss did in its training.]({CURVES}/{stage}.png)"
+        f"![{_title(stage, recipe)}: what the loss did in its training.]({CURVES}/{stage}.png)"
         for stage in STAGES
         if (folder / CURVES / f"{stage}.png").exists()
     ]
     if "clip" in record["stages"] and (clip := record["recipe"].get("clip_name")):
-        other = f"The other half of its CLIP, which sees pictures: [{clip}](../{clip}/README.md)."
+        half = record["recipe"].get("sees") or clip
+        other = f"The other half of its CLIP, which sees pictures: [{half}](../{half}/README.md)."
         lines += ["", other]
     return "\n".join([*lines, "", *_scores(found), *([""] if drawn else []), *drawn]) + "\n"
 
 
-def _title(stage: str, plans: dict[str, Any]) -> str:
-    teacher = plans.get(stage, {}).get("teacher") or {}
+def _title(stage: str, recipe: dict[str, Any]) -> str:
+    if stage == "clip" and recipe.get("sees"):
+        return f"text encoder, to meet what {recipe['sees']} sees"
+    teacher = recipe["plans"].get(stage, {}).get("teacher") or {}
     return STAGES[stage].format(teacher=teacher.get("name", "another model"))
 
 
@@ -308,7 +344,7 @@ def _runs(made: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield made
 
 
-def _evaluation(measured: dict[str, Any] | None, folder: Path, noise: float) -> str:
+def _evaluation(measured: dict[str, Any] | None, folder: Path, recipe: dict[str, Any]) -> str:
     title = "## PocketEval: does it draw what it was asked?\n\n"
     if measured is None:
         return title + f"Not measured yet: `sdlearn eval {folder.name} --to {EVALUATION.parent}`.\n"
@@ -317,12 +353,18 @@ def _evaluation(measured: dict[str, Any] | None, folder: Path, noise: float) -> 
         f"{measured['steps']} DDIM steps, guidance {measured['guidance_scale']:g}. The pictures "
         "are read by `world.check`, which never saw a model's picture when it learnt."
     )
-    if noise < 1:  # a refiner
-        base = folder.name.removesuffix("-refiner")
-        said += f" A refiner draws nothing alone: {base} went before it, down to {noise:.0%} noise."
+    if recipe.get("noise", 1.0) < 1:
+        base, steps = (
+            folder.name.removesuffix("-refiner"),
+            recipe["scheduler"]["num_train_timesteps"],
+        )
+        said += (
+            f" A refiner draws nothing alone: {base} walked the timesteps from {steps - 1} to "
+            f"{round(recipe['noise'] * steps)}, and left the rest to it."
+        )
     fewest = min(row.count for row in result.rows)
     if fewest < 1 / COARSE:
-        said += f" With {fewest} pictures of a kind each counts {1 / fewest:.2f}."
+        said += f" With {fewest} pictures of a kind each counts {1 / fewest:.3g}."
     count = measured.get("sweep_count")
     figures = [
         f"![PocketEval's score, variety and burnt pictures against {what}.]"

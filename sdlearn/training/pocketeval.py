@@ -88,8 +88,12 @@ HONESTLY = (
 
 REDRAWN = (
     "Redrawn are pictures of the same prompts that Pocket World itself drew, after the model's "
-    "autoencoder has encoded and decoded them. What they lose no U-Net can bring back."
+    "autoencoder has encoded and decoded them: what that loses no U-Net brings back. (A model's "
+    "pictures are others of the same words; of few, by chance, more may be right.)"
 )
+
+BESIDE = {"base": "its base model alone", "redrawn": "true drawings, redrawn"}
+"""What else may have been asked the same: the name in a `Row`, and at the head of a column."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +150,7 @@ class Row:
         count: How many pictures.
         redrawn: What true drawings of the same scenes get when the model's autoencoder has encoded
             and decoded them; None: not measured. Where it is low, no U-Net can be much better.
+        base: For a refiner what its base model gets without it; None: not measured.
     """
 
     name: str
@@ -154,6 +159,7 @@ class Row:
     heldout: float
     count: int
     redrawn: float | None = None
+    base: float | None = None
 
 
 @dataclass(frozen=True)
@@ -173,55 +179,54 @@ class Result:
     @property
     def mean(self) -> Row:
         """The mean over the categories."""
-        n = len(self.rows)
-        score, seen, heldout = (
-            sum(getattr(row, name) for row in self.rows) / n
-            for name in ("score", "seen", "heldout")
-        )
-        count, redrawn = sum(row.count for row in self.rows), None
-        if self.has_redrawn:
-            redrawn = sum(row.redrawn for row in self.rows) / n
-        return Row("mean", score, seen, heldout, count, redrawn)
+        means = {
+            name: sum(getattr(row, name) for row in self.rows) / len(self.rows)
+            for name in ("score", "seen", "heldout", *self.known)
+        }
+        return Row(name="mean", count=sum(row.count for row in self.rows), **means)
 
     @property
-    def has_redrawn(self) -> bool:
-        """Whether it is known what true drawings get, in every category."""
-        return all(row.redrawn is not None for row in self.rows)
+    def known(self) -> tuple[str, ...]:
+        """Which of `BESIDE` was measured in every category."""
+        return tuple(n for n in BESIDE if all(getattr(row, n) is not None for row in self.rows))
 
-    def beside(self, redrawn: Result) -> Result:
-        """The same, with the scores of redrawn drawings beside the model's.
+    def beside(self, **others: Result) -> Result:
+        """The same, with the scores that others got for the same questions beside the model's.
 
         Args:
-            redrawn: What they got, for the same questions.
+            **others: Their results, by their names in `BESIDE`.
         """
-        return Result(tuple(replace(row, redrawn=redrawn[row.name].score) for row in self.rows))
+        rows = (
+            replace(row, **{name: other[row.name].score for name, other in others.items()})
+            for row in self.rows
+        )
+        return Result(tuple(rows))
 
     def markdown(self) -> str:
         """The table for a model card, with GenEval's figures and what they are worth here."""
         titles = ["", "score", "seen", "held out", "pictures", "SD 2.1, GenEval", "SDXL, GenEval"]
-        notes = [HONESTLY]
-        if self.has_redrawn:
-            titles.insert(4, "true drawings, redrawn")
-            notes.insert(0, REDRAWN)
+        titles[4:4] = [BESIDE[name] for name in self.known]
         lines = [f"| {' | '.join(titles)} |".replace("|  |", "| |"), "|---" * len(titles) + "|"]
         for row in (*self.rows, self.mean):
             published = [f"{value:.2f}" for value in GENEVAL.get(row.name, ())] or ["", ""]
-            ours = [row.score, row.seen, row.heldout, *([row.redrawn] if self.has_redrawn else [])]
+            ours = [row.score, row.seen, row.heldout, *(getattr(row, name) for name in self.known)]
             values = [*(f"{value:.3f}" for value in ours), str(row.count)]
             lines.append(f"| {' | '.join([row.name, *values, *published])} |")
-        return "\n".join([*lines, "", "\n\n".join(notes)])
+        return "\n".join([*lines, "", *self._notes()])
 
     def __str__(self) -> str:
         """The table for a terminal."""
-        title = "  redrawn" if self.has_redrawn else ""
+        title = "".join(f"{name:>9}" for name in self.known)
         lines = [f"{'':<18} score   seen  held out{title}  SD 2.1   SDXL  (the last two: GenEval)"]
         for row in (*self.rows, self.mean):
             published = "".join(f"{value:>8.2f}" for value in GENEVAL.get(row.name, ()))
             ours = f"{row.score:>6.3f} {row.seen:>6.3f} {row.heldout:>9.3f}"
-            ours += f" {row.redrawn:>8.3f}" if self.has_redrawn else ""
+            ours += "".join(f" {getattr(row, name):>8.3f}" for name in self.known)
             lines.append(f"{row.name:<18}{ours}{published}")
-        notes = [REDRAWN, HONESTLY] if self.has_redrawn else [HONESTLY]
-        return "\n".join([*lines, "", "\n\n".join(notes)])
+        return "\n".join([*lines, "", *self._notes()])
+
+    def _notes(self) -> list[str]:
+        return [*([REDRAWN, ""] if "redrawn" in self.known else []), HONESTLY]
 
 
 def evaluate(

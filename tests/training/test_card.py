@@ -71,16 +71,26 @@ def test_what_a_later_stage_left_alone_is_not_said_to_be_its_doing(folder):
 def test_few_pictures_and_a_base_model_are_told(folder):
     refiner = folder / "some-refiner"
     (refiner / card.EVALUATION).parent.mkdir(parents=True)
-    record = {**RECORD, "recipe": {**RECORD["recipe"], "noise": 0.25}}
+    scheduler = {"num_train_timesteps": 1000}
+    record = {**RECORD, "recipe": {**RECORD["recipe"], "noise": 0.25, "scheduler": scheduler}}
+    record["recipe"]["frames"] = {
+        "count": 9,
+        "size": 128,
+        "sides": [64, 128],
+        "cut": 0.4,
+        "zoom": 2,
+    }
     (refiner / "recipe.json").write_text(json.dumps(record))
     few = {**EVALUATION, "rows": [{**EVALUATION["rows"][0], "count": 8}]}
     (refiner / card.EVALUATION).write_text(json.dumps(few))
     text = card.text(refiner)
-    assert "some went before it, down to 25% noise" in text
-    assert "With 8 pictures of a kind each counts 0.12." in text
+    assert "some walked the timesteps from 999 to 250, and left the rest to it" in text
+    assert "With 8 pictures of a kind each counts 0.125." in text
+    assert "of a score: 2.5 for the smallest, 6 for the largest.\n" in text
+    assert "It learnt at timesteps below 250 of 1,000 only" in text
     (folder / card.EVALUATION).parent.mkdir()
     (folder / card.EVALUATION).write_text(json.dumps(EVALUATION))
-    assert "each counts" not in card.text(folder) and "before it" not in card.text(folder)
+    assert "each counts" not in card.text(folder) and "walked" not in card.text(folder)
 
 
 def test_with_an_evaluation_its_table_is_there(folder):
@@ -144,3 +154,20 @@ def test_without_a_recipe_there_is_no_card(tmp_path):
     with pytest.raises(FileNotFoundError, match="--export"):
         card.write(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_met_anothers_eyes_says_so(folder):
+    recipe = {**RECORD["recipe"], "sees": "eyes", "clip_name": "reader"}
+    recipe["plans"] = {**recipe["plans"], "clip": {"steps": 4}}
+    record = {"recipe": recipe, "stages": {"clip": {"step": 4, "samples": 8}}}
+    (folder / "recipe.json").write_text(json.dumps(record))
+    text = card.text(folder)
+    assert "| text encoder, to meet what eyes sees | 4 |" in text
+    assert "which sees pictures: [eyes](../eyes/README.md)" in text
+    clip, other = folder.with_name("reader"), folder.with_name("other")
+    (clip / "text_encoder").mkdir(parents=True)
+    other.mkdir()
+    shares = {"shared": {"text_encoder_2": "reader/text_encoder"}}
+    (other / "recipe.json").write_text(json.dumps({"recipe": shares}))
+    about = card.half(clip, folder)
+    assert f"A CLIP whose reader {folder.name} and other have" in about and "`eyes`'s" in about

@@ -149,16 +149,20 @@ def test_beside_a_score_stands_what_the_autoencoder_leaves_of_true_drawings():
     truth = pocketeval.evaluate(oracle, COUNT, some)
     assert fine == truth
     assert coarse.mean.score < 0.5 < truth.mean.score
-    result = truth.beside(coarse)
-    assert not truth.has_redrawn and result.has_redrawn
+    result = truth.beside(redrawn=coarse)
+    assert truth.known == () and result.known == ("redrawn",)
     assert [row.redrawn for row in result.rows] == [row.score for row in coarse.rows]
     assert result.mean.redrawn == coarse.mean.score and result.mean.score == truth.mean.score
     for text in (result.markdown(), str(result)):
-        assert "redrawn" in text and "no U-Net can bring back" in text
+        assert "redrawn" in text and "no U-Net brings back" in text
         assert f"{coarse['accessory'].score:.3f}" in text
     lines = result.markdown().splitlines()[:4]
     assert len({line.count("|") for line in lines}) == 1
     assert "redrawn" not in truth.markdown() + str(truth)
+    both = truth.beside(base=coarse, redrawn=fine)
+    assert (both.mean.base, both.mean.redrawn) == (coarse.mean.score, fine.mean.score)
+    assert "| its base model alone | true drawings, redrawn |" in both.markdown()
+    assert "     base  redrawn" in str(both)
 
 
 def test_variety_of_the_world_is_one_and_of_a_parrot_nought():
