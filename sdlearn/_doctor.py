@@ -171,13 +171,18 @@ def weights(models: Path, cache: Path) -> Iterator[Finding]:
         yield Finding("weights", "note", f"no pocket models in {models}")
     absent = []
     for name, entry in PUBLISHED.items():
-        folders = [
-            cache / f"models--{repository.replace('/', '--')}" for repository in entry.repositories
-        ]
-        here = [folder for folder in folders if (folder / "snapshots").is_dir()]
-        for folder in here:
+        known = entry.repositories, entry.revision, cache
+        whole, begun = hub.cached(*known), hub.begun(*known)
+        if folder := whole or begun:
+            folder = folder.parent.parent  # of the repository, with the files themselves
+        if whole:
             yield Finding("weights", "ok", f"{name}, {_size(folder)}, in {folder}")
-        absent += [] if here else [name]
+        elif begun:
+            advice = f"sd.load({name!r}, download=True) goes on with the download."
+            text = f"{name}, only in part, {_size(folder)}, in {folder}"
+            yield Finding("weights", "note", text, advice)
+        else:
+            absent.append(name)
     if absent:
         advice = "These are the published weights: gigabytes, and optional. Nothing downloads them."
         yield Finding("weights", "note", f"not in the Hub's cache: {', '.join(absent)}", advice)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from sdlearn.trace import Trace
 
+STRIPS = (".png", ".svg", ".pdf", ".webp", ".jpg", ".jpeg", ".tif", ".tiff", ".eps")
+"""What a figure can be written as."""
 KEY = "sdlearn"
 """Under this name a PNG's text holds the settings, as JSON."""
 
@@ -49,11 +51,7 @@ def generate(asked: Namespace) -> bool:
 
 def settings(trace: Trace, number: int = 0) -> dict[str, Any]:
     """All that is needed to draw one of a run's pictures again."""
-    told = dict(trace.settings)
-    if isinstance(told.get("seed"), list):
-        told["seed"] = told["seed"][number]
-    elif len(trace.images) > 1:
-        told["picture"] = number
+    told = dict(trace.of(number).settings)
     told["prompt"] = trace.prompts[number]
     if trace.negative_prompts and trace.negative_prompts[number]:
         told["negative_prompt"] = trace.negative_prompts[number]
@@ -76,7 +74,6 @@ def read_settings(path: str | Path) -> dict[str, Any]:
 
 
 def _run(asked: Namespace) -> Trace:
-    from PIL import Image
     from tqdm import tqdm
 
     from sdlearn import models
@@ -102,15 +99,21 @@ def _run(asked: Namespace) -> Trace:
     draw: Callable[..., Trace] = model.generate
     given: list[Any] = []
     if asked.image:
-        with Image.open(asked.image) as picture:
-            given.append(picture.convert("RGB"))
+        given.append(_opened(asked.image, "RGB"))
         draw = model.image_to_image
     if asked.mask:
-        with Image.open(asked.mask) as picture:
-            given.append(picture.convert("L"))
+        given.append(_opened(asked.mask, "L"))
         draw = model.inpaint
     with tqdm(desc=model.name, unit="step", disable=asked.quiet, leave=False) as bar:
         return draw(*given, asked.prompt, on_step=lambda step: bar.update(), **options)
+
+
+def _opened(path: str, mode: str) -> Image.Image:
+    """A picture as it is looked at: a camera that was held upright says so, and turns nothing."""
+    from PIL import Image, ImageOps
+
+    with Image.open(path) as picture:
+        return ImageOps.exif_transpose(picture).convert(mode)
 
 
 def _check_paths(asked: Namespace, out: Path) -> None:
@@ -122,9 +125,11 @@ def _check_paths(asked: Namespace, out: Path) -> None:
     if asked.mask and not asked.image:
         raise GenerateError("--mask says where to draw into a picture: give the picture, --image.")
     if asked.strength is not None and not asked.image:
-        raise GenerateError("--strength says how much of --image is forgotten: give a picture.")
+        raise GenerateError("--strength says how far --image is redrawn: give a picture.")
     if asked.words and not asked.strip:
         raise GenerateError("--words are rows of --strip: say where that is to be written.")
+    if asked.strip and Path(asked.strip).suffix.lower() not in STRIPS:
+        raise GenerateError(f"--strip must end in one of {', '.join(STRIPS)}, not {asked.strip}.")
     if asked.strip and len(asked.seed) > 1:
         raise GenerateError("--strip shows one run: give one --seed.")
     for path in (out, asked.trace, asked.strip):

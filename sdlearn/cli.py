@@ -18,9 +18,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     ours, jupyters = _split(sys.argv[1:] if argv is None else list(argv))
     parser = _parser()
     arguments = parser.parse_args(ours)
-    if jupyters and arguments.run is not _lab:
-        parser.error("only `sdlearn lab` takes options after --")
     arguments.jupyters = jupyters
+    if "last" in arguments:
+        _take_back(arguments)
     if arguments.run is None:
         parser.print_help()
         return 0
@@ -39,11 +39,18 @@ def _parser() -> argparse.ArgumentParser:
     lab = commands.add_parser(
         "lab",
         help="open the lessons in JupyterLab",
-        description="Open the first lesson in JupyterLab. With a folder, copy the lessons there "
-        "first; a lesson that you changed is never overwritten.",
-        epilog="Options of JupyterLab itself come after --, as in: sdlearn lab -- --collaborative",
+        description="Copy the lessons to a folder (default: sdlearn-lessons), and open the first "
+        "in JupyterLab; a lesson that you changed is never overwritten.",
+        epilog="Options of JupyterLab itself come after --, as in: "
+        "sdlearn lab -- --ServerApp.token=class",
     )
     lab.add_argument("folder", nargs="?", metavar="DIR", help="your folder for the lessons")
+    lab.add_argument(
+        "--blank",
+        action=argparse.BooleanOptionalAction,
+        help="copy them without their results, for a class that shall guess first; the folder "
+        "stays so until --no-blank",
+    )
     lab.add_argument("--no-browser", action="store_true", help="print the address only")
     lab.add_argument("--port", type=_port, help="where JupyterLab listens (default: 8888)")
     lab.add_argument("--ip", help="the address it listens on (default: this machine only)")
@@ -54,20 +61,24 @@ def _parser() -> argparse.ArgumentParser:
         "generate",
         help="draw a picture for a prompt",
         description="Draw a picture. Its settings are written into it; the run itself can be kept.",
+        epilog="A prompt that begins with - comes last, after --",
     )
-    draw.add_argument("prompt", metavar="PROMPT", help='such as "a red cat on the grass"')
+    prompt = draw.add_argument("prompt", metavar="PROMPT", help='such as "a red cat on the grass"')
     draw.add_argument("--model", metavar="NAME", help="a name, a folder or a file (pocket-sd15)")
     draw.add_argument("--negative", metavar="TEXT", help="a prompt to go away from")
-    draw.add_argument(
-        "--seed", type=int, nargs="+", default=[0], metavar="N", help="a picture for each"
-    )
+    draw.add_argument("--seed", nargs="+", default=["0"], metavar="N", help="a picture for each")
     draw.add_argument("--steps", type=_positive, default=25, metavar="N", help="(25)")
     draw.add_argument("--guidance", type=float, metavar="S", help="its scale (the model's usual)")
     draw.add_argument("--sampler", metavar="NAME", help='such as ddim or "DPM++ 2M Karras"')
     draw.add_argument("--height", type=_positive, metavar="PIXELS")
     draw.add_argument("--width", type=_positive, metavar="PIXELS")
     draw.add_argument("--image", metavar="FILE", help="begin with this picture")
-    draw.add_argument("--strength", type=float, metavar="0..1", help="how much of it is forgotten")
+    draw.add_argument(
+        "--strength",
+        type=float,
+        metavar="0..1",
+        help="which share of the steps is walked: 0 changes nothing, 1 begins with pure noise",
+    )
     draw.add_argument("--mask", metavar="FILE", help="draw into --image where this is white")
     draw.add_argument("--out", default="picture.png", metavar="FILE", help="(picture.png)")
     draw.add_argument("--trace", metavar="FILE", help="keep the whole run (.safetensors)")
@@ -78,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     draw.add_argument("--device", metavar="NAME", help="cpu, cuda, mps (the best that is here)")
     draw.add_argument("--dtype", metavar="NAME", help="float32, float16, bfloat16")
     draw.add_argument("--quiet", action="store_true", help="no progress bar")
-    draw.set_defaults(run=_generate)
+    draw.set_defaults(run=_generate, parser=draw, last=(prompt, ("seed", "words")))
 
     models = commands.add_parser("models", help="list the models: what each is, and if it is here")
     models.set_defaults(run=_models)
@@ -92,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         "processes without a GPU: torchrun --nproc_per_node 2 -m sdlearn train MODEL (there "
         "accelerate launch starts a single one).",
     )
-    train.add_argument("model", metavar="MODEL", help="a recipe's name, such as pocket-sd15")
+    model = train.add_argument("model", metavar="MODEL", help="a recipe's name (pocket-sd15)")
     train.add_argument(
         "--stage", nargs="+", metavar="STAGE", help="only these: tokenizer clip text vae unet ..."
     )
@@ -117,7 +128,8 @@ def _parser() -> argparse.ArgumentParser:
         "among the package's own models",
     )
     train.add_argument("--unfinished", action="store_true", help="export half-trained stages too")
-    train.set_defaults(run=_train)
+    train.set_defaults(run=_train, parser=train, last=(model, ("stage",)))
+    prompt.required = model.required = False  # of argparse: `_take_back` sees to that
 
     evaluate = commands.add_parser(
         "eval",
@@ -149,9 +161,40 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _split(argv: list[str]) -> tuple[list[str], list[str]]:
-    """Part our own arguments from those after `--`, which go to JupyterLab as they are."""
-    at = argv.index("--") if "--" in argv else len(argv)
+    """Part our own arguments from those after `lab ... --`, which go to JupyterLab as they are.
+
+    Elsewhere `--` means what it means everywhere: what follows is no option.
+    """
+    at = argv.index("--") if argv[:1] == ["lab"] and "--" in argv else len(argv)
     return argv[:at], argv[at + 1 :]
+
+
+def _take_back(arguments: argparse.Namespace) -> None:
+    """Give a command the argument that an option of several values took along: --seed 3 PROMPT.
+
+    Such an option takes all that follows it, up to the next option. Where the argument was not
+    found elsewhere, the last of those values is it.
+    """
+    wanted, options = arguments.last
+    for option in options:
+        values = getattr(arguments, option) or []
+        its_own = option == "seed" and _is_number(values[-1])
+        if getattr(arguments, wanted.dest) is None and len(values) > 1 and not its_own:
+            setattr(arguments, wanted.dest, values.pop())
+    if getattr(arguments, wanted.dest) is None:
+        arguments.parser.error(f"the following arguments are required: {wanted.metavar}")
+    if "seed" in arguments:
+        if wrong := [text for text in arguments.seed if not _is_number(text)]:
+            arguments.parser.error(f"argument --seed: a whole number, not {wrong[0]!r}")
+        arguments.seed = [int(text) for text in arguments.seed]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        int(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _port(text: str) -> int:
@@ -172,7 +215,7 @@ def _lab(arguments: argparse.Namespace) -> int:
     try:
         if arguments.copy_only and arguments.folder is None:
             raise lab.LabError("--copy-only needs a folder: sdlearn lab my-lessons --copy-only")
-        folder = lab.prepare(arguments.folder)
+        folder = lab.prepare(arguments.folder, arguments.blank)
     except lab.LabError as error:
         return _fail(error)
     if arguments.copy_only:

@@ -129,10 +129,20 @@ def test_weights(tmp_path):
     gone = cache / "models--runwayml--stable-diffusion-v1-5"  # from before it was deleted
     (gone / "blobs").mkdir(parents=True)
     (gone / "blobs" / "1f").write_bytes(bytes(2 * 1024**2))
-    (gone / "snapshots" / "a").mkdir(parents=True)
-    (gone / "snapshots" / "a" / "model.safetensors").symlink_to(gone / "blobs" / "1f")
+    (gone / "refs").mkdir()
+    (gone / "refs" / "main").write_text("a")
+    unet = gone / "snapshots" / "a" / "unet"
+    unet.mkdir(parents=True)
+    (unet / "config.json").write_text("{}")
+    (unet.parent / "model_index.json").write_text('{"unet": ["diffusers", "UNet"]}')
     pocket, published, rest = _doctor.weights(models, cache)
     assert pocket.text.startswith("pocket-sd15, 3.0 MiB")
+    assert published.level == "note" and published.text.startswith("sd15, only in part, 2.0 MiB")
+    assert "sd.load('sd15', download=True) goes on" in published.advice
+
+    (unet / "diffusion_pytorch_model.safetensors").symlink_to(gone / "blobs" / "1f")
+    pocket, published, rest = _doctor.weights(models, cache)
+    assert published.level == "ok"
     assert published.text.startswith("sd15, 2.0 MiB")  # the link is not counted again
     assert "sd15," not in rest.text and "sdxl," in rest.text
 

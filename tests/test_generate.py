@@ -74,6 +74,46 @@ def test_from_a_picture_and_into_one(folder, tmp_path):
     assert _generate.read_settings(out)["kind"] == "inpainting"
 
 
+def test_a_picture_in_a_hole_says_which_of_its_seeds_pictures_it_is(folder, tmp_path):
+    """The known picture is encoded by the first seed, so the second seed alone draws another."""
+    height, width = sd_models.load(folder, device="cpu").size
+    picture, mask = tmp_path / "in.png", tmp_path / "mask.png"
+    Image.new("RGB", (width, height), "orange").save(picture)
+    Image.new("L", (width, height), 255).save(mask)
+    out = tmp_path / "out.png"
+    assert draw(folder, "--image", picture, "--mask", mask, "--out", out, "--seed", 4, 5) == 0
+    told = [_generate.read_settings(tmp_path / f"out-{i}.png") for i in (0, 1)]
+    assert [(one["seed"], one["picture"]) for one in told] == [([4, 5], 0), ([4, 5], 1)]
+
+
+def test_pictures_and_masks_are_taken_as_they_are_looked_at(tmp_path):
+    """A camera that was held upright writes the picture lying down, and says so."""
+    upright = np.zeros((24, 16), dtype=np.uint8)
+    upright[:8] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn it by 90 degrees, clockwise, to see it
+    path = tmp_path / "camera.png"
+    Image.fromarray(np.rot90(upright)).save(path, exif=exif)
+    assert Image.open(path).size == (24, 16)
+    for mode in ("L", "RGB"):
+        seen = _generate._opened(str(path), mode)
+        assert seen.mode == mode and np.array_equal(seen.convert("L"), upright)
+
+
+def test_a_format_that_no_strip_has_is_refused_before_the_work(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(sd_models, "load", lambda *_, **__: pytest.fail("it went to work"))
+    out = tmp_path / "cat.png"
+    assert main(["generate", PROMPT, "--strip", str(tmp_path / "s.foo"), "--out", str(out)]) == 1
+    assert "--strip must end in one of .png, .svg" in capsys.readouterr().err
+
+
+def test_every_format_of_a_strip_can_be_written(tmp_path):
+    from matplotlib.figure import Figure
+
+    for ending in _generate.STRIPS:
+        Figure(figsize=(1, 1)).savefig(tmp_path / f"strip{ending}")
+
+
 @pytest.mark.parametrize(
     ("more", "complaint"),
     [

@@ -175,6 +175,104 @@ def test_the_lessons_are_not_copied_into_themselves(shipped):
         _lab.copy_lessons(shipped, shipped / "mine")
 
 
+# --- without results ----------------------------------------------------------------------------
+
+
+def notebook(source, *outputs):
+    """A lesson of one cell, as it was run."""
+    ran = {"execution": {"iopub.status.busy": "2026"}}
+    cells = [
+        {"cell_type": "markdown", "metadata": {}, "source": "Guess — é"},
+        {
+            **{"cell_type": "code", "execution_count": 3, "metadata": ran},
+            **{"source": source, "outputs": list(outputs)},
+        },
+    ]
+    metadata = {"kernelspec": {"name": "python3"}, "widgets": {"state": "a picture"}}
+    return json.dumps({"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5})
+
+
+@pytest.fixture
+def run(shipped):
+    """The lessons, with results."""
+    (shipped / LESSON).write_text(notebook("1 + 1", {"text": "2"}), encoding="utf-8")
+    return shipped
+
+
+def shows(folder, name=LESSON):
+    """Return a lesson's code, and whether it shows any result."""
+    found = json.loads((folder / name).read_text(encoding="utf-8"))
+    cell = found["cells"][1]
+    nothing = cell["outputs"] == [] and cell["execution_count"] is None
+    nothing = nothing and "widgets" not in found["metadata"] and cell["metadata"] == {}
+    return cell["source"], not nothing
+
+
+def test_blank_lessons_show_no_results_and_are_otherwise_the_same(run, mine):
+    _lab.copy_lessons(run, mine, blank=True)
+    assert shows(mine) == ("1 + 1", False)
+    assert shows(run) == ("1 + 1", True)
+    ours, theirs = (json.loads((f / LESSON).read_text(encoding="utf-8")) for f in (run, mine))
+    assert theirs["cells"][0] == ours["cells"][0]
+    assert theirs["metadata"] == {"kernelspec": {"name": "python3"}}
+    assert files(mine)["images/cat.svg"] == "<svg/>"
+
+
+def test_a_blank_folder_stays_blank_until_told_otherwise(run, mine):
+    _lab.copy_lessons(run, mine, blank=True)
+    assert _lab.copy_lessons(run, mine) == []
+    (run / LESSON).write_text(notebook("2 + 2", {"text": "4"}), encoding="utf-8")
+    assert _lab.copy_lessons(run, mine) == [f"updated  {LESSON}"]
+    assert shows(mine) == ("2 + 2", False)
+    assert _lab.copy_lessons(run, mine, blank=False) == [f"updated  {LESSON}"]
+    assert shows(mine) == ("2 + 2", True)
+    assert _lab.copy_lessons(run, mine) == []
+
+
+def test_untouched_lessons_are_blanked_and_changed_ones_are_kept(run, mine):
+    _lab.copy_lessons(run, mine)
+    (run / "03-x.ipynb").write_text(notebook("3", {"text": "3"}), encoding="utf-8")
+    _lab.copy_lessons(run, mine)
+    (mine / LESSON).write_text(notebook("my answer", {"text": "2"}), encoding="utf-8")
+    for blank in (True, True, False, None):
+        kept = [f for f in _lab.copy_lessons(run, mine, blank=blank) if f.startswith("kept")]
+        assert kept == [f"kept     {LESSON} (yours; there is no newer version)"]
+        assert shows(mine) == ("my answer", True)
+        assert shows(mine, "03-x.ipynb") == ("3", not blank)
+        assert BESIDE not in files(mine)
+
+
+def test_a_newer_version_beside_a_blank_lesson_is_blank_too(run, mine):
+    _lab.copy_lessons(run, mine, blank=True)
+    (mine / LESSON).write_text("my answers")
+    (run / LESSON).write_text(notebook("2 + 2", {"text": "4"}), encoding="utf-8")
+    (line,) = _lab.copy_lessons(run, mine)
+    assert BESIDE in line and shows(mine, BESIDE) == ("2 + 2", False)
+    (mine / BESIDE).unlink()
+    (line,) = _lab.copy_lessons(run, mine, blank=False)
+    assert "you removed" in line and files(mine)[LESSON] == "my answers"
+
+
+def test_what_is_no_notebook_is_copied_as_it_is(shipped, mine):
+    for number, text in enumerate(("one", "[]", '{"cells": 3}', '{"cells": [{}]}')):
+        (shipped / f"{number}.ipynb").write_text(text)
+    _lab.copy_lessons(shipped, mine, blank=True)
+    assert files(mine) == files(shipped)
+
+
+def test_every_lesson_can_be_blanked(mine):
+    import nbformat
+
+    for path in _resources.lessons():
+        whole = path.read_bytes()
+        blank = nbformat.reads(_lab._blanked(path.name, whole).decode(), as_version=4)
+        nbformat.validate(blank)
+        sources = [cell.source for cell in nbformat.reads(whole.decode(), as_version=4).cells]
+        assert [cell.source for cell in blank.cells] == sources
+        assert not any(cell.get("outputs") for cell in blank.cells)
+        assert "widgets" not in blank.metadata
+
+
 # --- what is opened -----------------------------------------------------------------------------
 
 
@@ -190,6 +288,8 @@ def published(shipped, monkeypatch):
 def test_authors_open_the_lessons_themselves_by_naming_them(published):
     assert _lab.prepare(str(published)) == published
     assert not (published / _lab.MANIFEST).exists()
+    with pytest.raises(_lab.LabError, match="sdlearn lab my-lessons --blank"):
+        _lab.prepare(str(published), blank=True)
 
 
 @pytest.mark.parametrize("in_a_checkout", [True, False])

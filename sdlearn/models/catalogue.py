@@ -15,6 +15,8 @@ from sdlearn import _resources
 
 OPENRAIL, OPENRAIL_PP = "CreativeML OpenRAIL-M", "CreativeML Open RAIL++-M"
 STABILITY = "Stability AI Community License"
+CC0 = "CC0 1.0"
+"""Of the pocket family's weights, which are in the public domain; the code around is MIT."""
 
 
 @dataclass(frozen=True)

@@ -33,10 +33,12 @@ from sdlearn.models.networks import filled
 from sdlearn.models.places import choose_device
 from sdlearn.stages import checks, latents, text
 
-# Of which CLIP the published models took the text encoder; of SDXL's two, the first.
+# Of which CLIP the published models took the text encoder; of SDXL's two, the first. A family
+# is found by how it begins, so the longer name comes first.
 WHOLE = {
     "SD 1.x": "openai/clip-vit-large-patch14",
     "SD 2.x": "laion/CLIP-ViT-H-14-laion2B-s32B-b79K",
+    "SDXL refiner": "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k",  # it has the second alone
     "SDXL": "openai/clip-vit-large-patch14",
 }
 MEETING = "meeting.safetensors"

@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from sdlearn.models.configs import read_json
+from sdlearn.models.hub import STEMS
 
 PICKLED = (".ckpt", ".bin", ".pt", ".pth", ".pkl")
-STEMS = ("diffusion_pytorch_model", "model")
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -83,8 +83,8 @@ def weights_file(folder: Path, dtype: torch.dtype) -> Path:
     if pickles:
         raise ValueError(refusal(pickles[0], folder.parent))
     raise FileNotFoundError(
-        f"{folder} has no weights ({STEMS[0]}.safetensors or {STEMS[1]}.safetensors). A download "
-        "that was interrupted goes on when it is asked for again."
+        f"{folder} has no weights ({STEMS[0]}.safetensors or {STEMS[1]}.safetensors). Copy or save "
+        "the model again; one of the Hub's, by its name: load(name, download=True)."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
@@ -11,6 +12,13 @@ from sdlearn.models.catalogue import Published
 NETWORKS = ("unet", "vae", "text_encoder", "text_encoder_2")
 SMALL = ("scheduler", "tokenizer", "tokenizer_2")
 SETTINGS = (".json", ".txt")
+STEMS = ("diffusion_pytorch_model", "model")
+_WORDS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
+NEEDED = {
+    "scheduler": (("scheduler_config.json",),),
+    **{"tokenizer": _WORDS, "tokenizer_2": _WORDS},
+}
+"""What a part without weights needs: all of these files, or all of those."""
 _YES = {"1", "on", "yes", "true"}
 
 
@@ -33,24 +41,74 @@ def offline() -> str | None:
     return None
 
 
-def snapshot(repository: str, revision: str = "main") -> Path | None:
+def snapshot(repository: str, revision: str = "main", cache: Path | None = None) -> Path | None:
     """Return the folder of one version of a repository in the cache, or None.
 
     Args:
         repository: As owner/name.
         revision: A branch, a tag or a commit.
+        cache: The cache's folder, if not the usual one.
     """
-    folder = cache_dir() / f"models--{repository.replace('/', '--')}"
+    folder = (cache or cache_dir()) / f"models--{repository.replace('/', '--')}"
     reference = folder / "refs" / revision
     commit = reference.read_text(encoding="utf-8").strip() if reference.is_file() else revision
     found = folder / "snapshots" / commit
     return found if commit and found.is_dir() else None
 
 
-def cached(repositories: Iterable[str], revision: str = "main") -> Path | None:
-    """Return the first snapshot of these repositories that holds a whole pipeline's index."""
-    found = [snapshot(repository, revision) for repository in repositories]
-    return next((path for path in found if path and (path / "model_index.json").is_file()), None)
+def cached(
+    repositories: Iterable[str], revision: str = "main", cache: Path | None = None
+) -> Path | None:
+    """Return the first snapshot of these repositories that is a whole pipeline, or None."""
+    found = [snapshot(repository, revision, cache) for repository in repositories]
+    return next((path for path in found if path and not lacking(path)), None)
+
+
+def begun(
+    repositories: Iterable[str], revision: str = "main", cache: Path | None = None
+) -> Path | None:
+    """Return the first snapshot of these repositories whose download didn't end, or None."""
+    found = [snapshot(repository, revision, cache) for repository in repositories]
+    named = [path for path in found if path and (path / "model_index.json").is_file()]
+    return next((path for path in named if lacking(path)), None)
+
+
+def lacking(folder: Path) -> list[str]:
+    """Return what a snapshot lacks of what its index names: nothing, if it came whole.
+
+    The Hub's library links each file into the snapshot when it has all of it, so to be there is
+    to be whole. Pickles count as weights here: `load` says why it opens none.
+
+    Args:
+        folder: The snapshot.
+    """
+    try:
+        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+        named = {part for part, entry in index.items() if isinstance(entry, list) and any(entry)}
+    except (OSError, ValueError, AttributeError):
+        return ["model_index.json"]
+    lacks = [part for part in NETWORKS if part in named and not _has_weights(folder / part)]
+    for part, choices in NEEDED.items():
+        here = [all((folder / part / file).is_file() for file in files) for files in choices]
+        if part in named and not any(here):
+            lacks.append(part)
+    return lacks
+
+
+def _has_weights(folder: Path) -> bool:
+    """Whether a network's config lies there, and its weights, in one file or in several."""
+    if not (folder / "config.json").is_file():
+        return False
+    for index in folder.glob("*.safetensors.index*.json"):
+        try:
+            names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            continue
+        if names and all((folder / name).is_file() for name in names):
+            return True
+    endings = (".safetensors", ".fp16.safetensors", ".bin", ".fp16.bin")
+    names = (*STEMS, "pytorch_model")
+    return any((folder / f"{name}{ending}").is_file() for name in names for ending in endings)
 
 
 def wanted(files: Iterable[str]) -> list[str]:
@@ -71,7 +129,7 @@ def wanted(files: Iterable[str]) -> list[str]:
     ]
     weights = {
         path.parent.name: path  # the half precision files come second, and stay
-        for stem in ("diffusion_pytorch_model", "model")
+        for stem in STEMS
         for ending in (".safetensors", ".fp16.safetensors")
         for path in paths
         if len(path.parts) == 2 and path.parts[0] in NETWORKS and path.name == stem + ending
@@ -118,11 +176,30 @@ def fetch(repositories: Iterable[str], revision: str = "main") -> Path:
 
 
 def missing(published: Published) -> FileNotFoundError:
-    """Return the error for published weights that are not on this machine."""
+    """Return the error for published weights that are not, or not whole, on this machine."""
     size = f"{published.download_bytes / 1e9:.1f} GB"
     size = size if published.half else f"up to {size}"
     blocked = f" (but {setting} forbids downloads)" if (setting := offline()) else ""
+    call = f"sd.load({published.name!r}, download=True){blocked}"
+    if part := begun(published.repositories, published.revision):
+        return FileNotFoundError(f"{published.name} {_in_part(part)} {call} goes on with it.")
     return FileNotFoundError(
         f"{published.name} is not on this machine; its {size} can be fetched with "
-        f"sd.load({published.name!r}, download=True){blocked}, or use pocket-sd15."
+        f"{call}, or use pocket-sd15."
     )
+
+
+def absent(repository: str, revision: str) -> FileNotFoundError:
+    """Return the error for a repository of the Hub that is not, or not whole, in the cache."""
+    call = f"load({repository!r}, download=True)"
+    if part := begun([repository], revision):
+        return FileNotFoundError(f"{repository} {_in_part(part)} {call} goes on with it.")
+    return FileNotFoundError(
+        f"{repository!r} is no folder here, and as a repository of the Hub it is not in the cache "
+        f"({cache_dir()}) with revision {revision!r}. It can be fetched with {call}."
+    )
+
+
+def _in_part(folder: Path) -> str:
+    lacks = ", ".join(lacking(folder))
+    return f"is on this machine only in part: its download didn't end, and {folder} lacks {lacks}."

@@ -57,7 +57,8 @@ def load(
         dtype: Such as "float16". None is half precision on a GPU; pocket models and the CPU
             compute in full.
         revision: A branch, tag or commit of the repository.
-        download: Fetch the weights from the Hub if they are not here. Nothing else ever does.
+        download: Fetch the weights from the Hub if they are not here, or go on with a download
+            that was interrupted. Nothing else ever does.
         tokenizer: For a single checkpoint: the folder of a tokenizer, or of a model that has one.
         config: For a single checkpoint: the published name or the folder of a model with the same
             configs, where the file itself can't tell.
@@ -185,11 +186,7 @@ def _elsewhere(name: str | PathLike[str], text: str, revision: str, download: bo
         path = hub.cached([text], revision)
         if path or download:
             return Found(text.rpartition("/")[2], path or hub.fetch([text], revision))
-        raise FileNotFoundError(
-            f"{text!r} is no folder here, and as a repository of the Hub it is not in the cache "
-            f"({hub.cache_dir()}) with revision {revision!r}. It can be fetched with "
-            f"load({text!r}, download=True)."
-        )
+        raise hub.absent(text, revision)
     if not isinstance(name, str) or looks_like_file or "/" in text or os.sep in text:
         raise FileNotFoundError(f"There is no such file or folder: {text}. Is it spelt right?")
     raise unknown(text)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sdlearn.models import hub
-from sdlearn.models.catalogue import PUBLISHED, Pocket, Published, pocket_models
+from sdlearn.models.catalogue import CC0, POCKET, PUBLISHED, Pocket, Published, pocket_models
 
 HEADER = ("name", "mirrors", "family", "size", "licence", "here", "where")
 
@@ -22,7 +22,7 @@ class Row:
         mirrors: The published model that it is, or that a pocket model is a miniature of.
         family: Of which family.
         nbytes: What it takes on this disk, or what a download would fetch.
-        licence: Under which terms.
+        licence: Under which terms its weights are; empty for a model of your own.
         here: Whether it is on this machine.
         where: The folder, or the repository that it can be fetched from.
     """
@@ -102,10 +102,10 @@ def models() -> Table:
 
 def _pocket_row(pocket: Pocket) -> Row:
     mirrors = f"{pocket.title}, in miniature" if pocket.title else ""
-    folder = pocket.folder
+    folder, licence = pocket.folder, CC0 if pocket.name in POCKET else ""
     return Row(
         *(pocket.name, mirrors, pocket.family, _bytes(folder)),
-        *("MIT", True, str(folder)),
+        *(licence, True, str(folder)),
     )
 
 

@@ -69,11 +69,7 @@ def described(word: WordMap) -> str:
 def attention_html(attention: Attention) -> str:
     """The attention of a run: the mean map of every word."""
     maps = []
-    if (
-        attention.kept
-        and attention.is_read
-        and all(tokens == attention.tokens[0] for tokens in attention.tokens)
-    ):
+    if attention.kept and attention.is_read and len(attention.tokens) == 1:
         maps = word_means(attention)
     pictures = [_small(word.image(104), described(word), word.word) for word in maps]
     return markup.card(repr(attention), [markup.row(pictures)], kind="attention")

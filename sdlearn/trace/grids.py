@@ -34,10 +34,10 @@ def shared(parts: tuple[Tensor, ...], axes: Sequence[str]) -> tuple[Tensor, ...]
         axes: The names of their axes.
     """
     if "heads" in axes:
-        counts = sorted({part.shape[axes.index("heads")] for part in parts})
-        if len(counts) > 1:
+        *few, most = map(str, sorted({part.shape[axes.index("heads")] for part in parts}))
+        if few:
             raise ValueError(
-                f"these layers have {' and '.join(map(str, counts))} heads, which make no one "
+                f"these layers have {', '.join(few)} and {most} heads, which make no one "
                 'table. Take .mean("heads") first, or one layer: .layer("...").'
             )
     if not set(GRID) <= set(axes):

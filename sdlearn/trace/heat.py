@@ -7,6 +7,7 @@ from PIL import Image
 from torch import Tensor
 
 from sdlearn.trace import grids
+from sdlearn.trace.whole import is_whole
 
 # From dark blue over wine and orange to pale yellow. Lightness rises all the way, so that the
 # order survives print in grey and every kind of colour blindness.
@@ -68,7 +69,7 @@ def sides(size: int | tuple[int, int], shape: tuple[int, int]) -> tuple[int, int
     """Returns (width, height) for a longer side in pixels, or for a pair, checked."""
     pair = size if isinstance(size, (tuple, list)) else None
     numbers = pair if pair is not None else (size,)
-    whole = all(isinstance(n, int) and not isinstance(n, bool) and 1 <= n <= 8192 for n in numbers)
+    whole = all(is_whole(n) and 1 <= n <= 8192 for n in numbers)
     if not whole or len(numbers) > 2 or (pair is not None and len(pair) != 2):
         raise ValueError(
             "size must be the longer side in pixels, or (width, height), from 1 to 8192; "

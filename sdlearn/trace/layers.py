@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sdlearn.trace.whole import is_whole
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -45,12 +47,12 @@ def chosen(
         asked: A name, the beginning of one ("up", "down.1"), several of them, or an index.
         single: Whether it must be exactly one layer.
     """
-    if isinstance(asked, int) and not isinstance(asked, bool):
+    if is_whole(asked):
         if not -len(layers) <= asked < len(layers):
             raise ValueError(
                 f"layer {asked} is none of the {len(layers)} layers: {_names(layers)}."
             )
-        return (asked % len(layers),)
+        return (int(asked) % len(layers),)
     beginnings = (asked,) if isinstance(asked, str) else asked
     if not isinstance(beginnings, Sequence) or not all(isinstance(b, str) for b in beginnings):
         raise TypeError(f"a layer is chosen by its name or its index, not by {asked!r}.")

@@ -10,11 +10,12 @@ from typing import Literal
 from torch import Tensor
 
 from sdlearn.trace import cards, markup
-from sdlearn.trace.kept import Key, check, summed, whole_calls
+from sdlearn.trace.kept import Key, check, check_one, summed, whole_calls
 from sdlearn.trace.layers import Layer, chosen
 from sdlearn.trace.memory import held
 from sdlearn.trace.records import one_of
 from sdlearn.trace.tokens import Tokens
+from sdlearn.trace.whole import is_whole
 from sdlearn.trace.wordmap import WordMap
 from sdlearn.trace.words import Words
 
@@ -27,7 +28,8 @@ class Attention:
 
     ``["cat", 1]`` is its second occurrence only, ``["red cat"]`` a phrase, ``[5]`` a position of
     the text. Whoever asks gets a `WordMap` of probabilities: at every place of the picture, those
-    of all positions together are 1.
+    of all positions together are 1. Of a run of several pictures, choose one first:
+    ``attention.of(0)["cat"]``.
 
     Attributes:
         layers: The recorded layers.
@@ -40,6 +42,7 @@ class Attention:
             asks the network twice in a step (Heun) leaves two calls of it.
         kept_self: The same for self-attention, where keys are the places of the picture.
         chosen: The half that is asked; `half` gives another one.
+        missing: Why a half was not kept, where the run itself is the reason.
     """
 
     layers: tuple[Layer, ...]
@@ -51,6 +54,7 @@ class Attention:
     kept: Mapping[Key, Tensor] = field(default_factory=dict)
     kept_self: Mapping[Key, Tensor] = field(default_factory=dict)
     chosen: str = ""
+    missing: str = ""
 
     def __post_init__(self) -> None:
         for name in ("layers", "tokens", "negative", "steps", "halves"):
@@ -68,7 +72,7 @@ class Attention:
 
     def __getitem__(self, asked: str | tuple[str, int] | int) -> WordMap:
         tokens = self._read()
-        if isinstance(asked, int) and not isinstance(asked, bool):
+        if is_whole(asked):
             if not -len(tokens) <= asked < len(tokens):
                 raise IndexError(
                     f"there is no position {asked}: the text has {len(tokens)}, from 0 to "
@@ -129,11 +133,9 @@ class Attention:
     def half(self, name: str) -> Attention:
         """Returns the attention of one half of guidance: its words are those of its prompt."""
         if name not in self.halves:
-            recorded = " and ".join(map(repr, self.halves)) or "none"
-            raise ValueError(
-                f"the half {name!r} was not recorded, only {recorded}. Ask for it before the run: "
-                'record=Record(halves=("uncond", "cond")). Without guidance there is only "cond".'
-            )
+            only = f", only {' and '.join(map(repr, self.halves))}" if self.halves else ""
+            ask = 'Ask for it before the run: record=Record(halves=("uncond", "cond")).'
+            raise ValueError(f"the half {name!r} was not recorded{only}. {self.missing or ask}")
         if name == "uncond" and len(self.negative) != len(self.tokens):
             raise ValueError(
                 "this run kept no negative prompt, so the words of uncond are unknown."
@@ -151,7 +153,7 @@ class Attention:
     def self_attention(self, step: int, layer: str | int, row: int, column: int) -> Tensor:
         """Returns where one place of the picture looks: ``[rows, columns]``, which sum to 1.
 
-        It is the mean over heads, and over the pictures of the batch unless `of` chose one.
+        It is the mean over heads.
         """
         if not self.kept_self:
             raise ValueError(
@@ -164,7 +166,8 @@ class Attention:
                 f"layer {where.name} has {where.rows} rows and {where.columns} columns; there is "
                 f"no place ({row}, {column})."
             )
-        looks = maps[:, :, row * where.columns + column].float().mean((0, 1))
+        check_one(len(self.tokens))
+        looks = maps[0, :, row * where.columns + column].float().mean(0)
         return looks.unflatten(0, (where.rows, where.columns))
 
     @property
@@ -214,10 +217,12 @@ class Attention:
 
     def _map(self, word: str, positions: tuple[int, ...]) -> WordMap:
         if not self._calls:
+            ask = 'Ask for it before the run: record=("attention",), or Record(attention=True).'
+            why = self.missing if self.chosen not in self.halves else ""
             raise ValueError(
-                "no attention to the words was recorded, not of one whole step. Ask for it before "
-                'the run: record=("attention",), or record=Record(attention=True, ...).'
+                f"no attention to the words was recorded, not of one whole step. {why or ask}"
             )
+        check_one(len(self.tokens))
         typed = self._read().typed
         every_word = set(positions) <= set(typed)
         axes = ("steps", "layers", *(["heads"] * (self.heads == "each")), "rows", "columns")
@@ -238,9 +243,12 @@ class Attention:
         return tuple(part.squeeze(1) if self.heads == "mean" else part for part in parts)
 
     def __repr__(self) -> str:
+        count = len(self.tokens)
+        several = f"{count} pictures: .of(0) is the first, " if count > 1 else ""
         return (
-            f"Attention({len(self.steps)} steps, {len(self.layers)} layers, "
-            f"{' and '.join(self.halves)}, heads={self.heads!r}, {markup.amount(self.nbytes)})"
+            f"Attention({several}{len(self.steps)} steps, {len(self.layers)} layers, "
+            f"{' and '.join(self.halves) or 'no half'}, heads={self.heads!r}, "
+            f"{markup.amount(self.nbytes)})"
         )
 
     def _repr_html_(self) -> str:

@@ -14,6 +14,7 @@ import torch
 from sdlearn.trace import markup
 from sdlearn.trace.layers import Layer, chosen
 from sdlearn.trace.memory import PARTS, Cost
+from sdlearn.trace.whole import is_whole
 
 HALVES = ("uncond", "cond")
 DTYPES = ("float16", "bfloat16", "float32")
@@ -78,9 +79,9 @@ class Record:
             raise ValueError(f"{what} is empty. To keep no attention, write attention=False.")
         if not all(isinstance(name, str) for name in self.layers or ()):
             raise TypeError(f"layers must be names of layers, got {self.layers!r}.")
-        _whole("every", self.every, 1)
+        object.__setattr__(self, "every", _whole("every", self.every, 1))
         if self.budget is not None:
-            _whole("budget", self.budget, 0)
+            object.__setattr__(self, "budget", _whole("budget", self.budget, 0))
 
     @classmethod
     def of(cls, value: str | Iterable[str] | Record | None) -> Record:
@@ -244,9 +245,10 @@ def _among(name: str, value: object, allowed: Sequence[str]) -> None:
         raise ValueError(f"{name} must be one of {_listed(allowed)}, got {value!r}.{hint}")
 
 
-def _whole(name: str, value: object, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+def _whole(name: str, value: Any, least: int) -> int:
+    if not is_whole(value) or value < least:
         raise ValueError(f"{name} must be a whole number from {least}, got {value!r}.")
+    return int(value)
 
 
 def _listed(names: Sequence[str]) -> str:

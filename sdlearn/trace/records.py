@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sdlearn.trace import cards
 from sdlearn.trace.look import Look
+from sdlearn.trace.whole import is_whole
 
 # What record= keeps each part. x0 is a latent like the others, though no sampler returns it.
 KEPT_BY = {
@@ -189,12 +190,12 @@ class Step:
 
 def one_of(picture: int, count: int) -> int:
     """Returns `picture` if there are so many, or says how many there are."""
-    if isinstance(picture, bool) or not isinstance(picture, int):
+    if not is_whole(picture):
         raise TypeError(f"picture must be a whole number, got {picture!r}.")
     if not 0 <= picture < count:
         allowed = "There is one: picture=0." if count == 1 else f"Use 0 to {count - 1}."
         raise ValueError(f"there is no picture {picture} in this run. {allowed}")
-    return picture
+    return int(picture)
 
 
 def _sigma(alpha_bar: float) -> float:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from PIL import Image
 from torch import Tensor
 
-from sdlearn.trace import cards, files, markup
+from sdlearn.trace import cards, files, kept, markup
 from sdlearn.trace.diff import Difference, difference
 from sdlearn.trace.look import Look, MatrixLook, checked_matrix
 from sdlearn.trace.maps import Attention
@@ -66,10 +66,10 @@ class Trace:
         self.tokens = tuple(tokens)
         self.interrupted = bool(interrupted)
         self.warnings = tuple(warnings)
-        self._attention = attention
         self._matrix = None if preview_matrix is None else checked_matrix(preview_matrix)
         self.look = look if look is not None else MatrixLook(self._matrix)
         self.steps = tuple(s if s.look is not None else replace(s, look=self.look) for s in steps)
+        self._attention = kept.explained(attention, self.steps)
         self._check()
 
     def _check(self) -> None:
@@ -107,18 +107,20 @@ class Trace:
         )
 
     def of(self, picture: int) -> Trace:
-        """Returns the trace of one picture of the batch: the same memory, nothing is copied."""
+        """Returns the trace of one picture of the batch: the same memory, nothing is copied.
+
+        Where no seed of its own draws it again (one seed for all; or inpainting, which encodes
+        the known picture by the first seed), its settings say which ``"picture"`` it is.
+        """
         index = one_of(picture, len(self.latent))
         one = slice(index, index + 1)
-        seed = self.settings.get("seed")
-        several = isinstance(seed, list) and len(seed) == len(self.latent)
         return Trace(
             steps=[step.of(index) for step in self.steps],
             latent=self.latent[one],
             images=self.images[one],
             prompts=self.prompts[one],
             negative_prompts=self.negative_prompts[one],
-            settings={**self.settings, **({"seed": seed[index]} if several else {})},
+            settings={**self.settings, **self._which(index)},
             tokens=self.tokens[one],
             attention=None if self._attention is None else self._attention.of(index),
             interrupted=self.interrupted,
@@ -126,6 +128,14 @@ class Trace:
             preview_matrix=self._matrix,
             look=self.look,
         )
+
+    def _which(self, index: int) -> dict[str, Any]:
+        """What tells one picture from the others of its batch: its seed, or its number."""
+        seed, count = self.settings.get("seed"), len(self.latent)
+        own = isinstance(seed, list) and len(seed) == count
+        if own and (count == 1 or self.settings.get("kind") != "inpainting"):
+            return {"seed": seed[index]}
+        return {"picture": index} if count > 1 else {}
 
     @property
     def preview_matrix(self) -> Tensor | None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from sdlearn.trace import cards, grids, heat
 from sdlearn.trace.grids import GRID
 from sdlearn.trace.layers import Layer, chosen
+from sdlearn.trace.whole import is_whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +81,7 @@ class WordMap:
         """
         self._has("layers")
         found = chosen(self.layers, which)
-        single = isinstance(which, int) or which == self.layers[found[0]].name
+        single = is_whole(which) or which == self.layers[found[0]].name
         axes = tuple(a for a in self.axes if a != "layers") if single else self.axes
         kept = tuple(self.layers[i] for i in found)
         return self._each(lambda parts: tuple(parts[i] for i in found), axes=axes, layers=kept)
@@ -159,6 +160,7 @@ class WordMap:
             raise ValueError(f"threshold must be from 0 up to, but not, 1; got {threshold}.")
         where = grids.mask(mask, self._flat().shape)
         looked = grids.enlarged(grids.unit(self._flat()), where.shape) > threshold
+        where = where.to(looked.device)
         union = int((looked | where).sum())
         return int((looked & where).sum()) / union if union else 0.0
 
@@ -194,7 +196,7 @@ class WordMap:
         return np.asarray(self.values.detach().cpu().numpy(), dtype=dtype)
 
     def __repr__(self) -> str:
-        sizes = " x ".join(f"{length} {axis}" for axis, length in self.shape.items())
+        sizes = " x ".join(f"{self._length(axis)} {axis}" for axis in self.axes)
         return f"WordMap({self.word!r}: {sizes or 'one number'})"
 
     def _repr_html_(self) -> str:
@@ -206,6 +208,15 @@ class WordMap:
     def _inner(self) -> tuple[str, ...]:
         """The axes of every part: all but the layers."""
         return tuple(axis for axis in self.axes if axis != "layers")
+
+    def _length(self, axis: str) -> str:
+        """How long an axis is, in words: layers may differ in heads, and then `values` is none."""
+        if axis == "layers":
+            return str(len(self.parts))
+        lengths = {part.shape[self._inner.index(axis)] for part in self.parts}
+        if axis == "heads" and len(lengths) > 1:
+            return f"{min(lengths)} to {max(lengths)}"
+        return str(max(lengths))  # rows and columns: of the finest grid
 
     def _has(self, axis: str) -> None:
         if axis in self.axes:
@@ -230,7 +241,7 @@ class WordMap:
             listed = ", ".join(map(str, self.steps))
             raise ValueError(f"step {step} was not recorded. Recorded steps: {listed}.")
         place = self.steps.index(asked)
-        return self._taken("steps", place, steps=(asked,))
+        return self._taken("steps", place, steps=(int(asked),))
 
     def _at_head(self, head: int) -> WordMap:
         self._has("heads")

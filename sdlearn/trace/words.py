@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sdlearn.trace import markup
+from sdlearn.trace.whole import is_whole
 
 # Letters and digits, joined by apostrophes and hyphens; a flag (two letters of its own kind);
 # or a single sign, with an emoji's selectors, and with what a zero-width joiner glues to it.
@@ -138,8 +139,7 @@ def _folded(text: str) -> str:
 def _question(asked: object) -> tuple[str, int | None]:
     """Splits what stands in the brackets into the word and which of its occurrences."""
     text, which = asked if isinstance(asked, tuple) and len(asked) == 2 else (asked, None)
-    number = isinstance(which, int) and not isinstance(which, bool)
-    if not isinstance(text, str) or not (which is None or number):
+    if not isinstance(text, str) or not (which is None or is_whole(which)):
         raise TypeError(
             f'words[...] takes a word, words["cat"], or a word and which one of its '
             f'occurrences, words["cat", 1]; got {asked!r}.'

@@ -207,6 +207,16 @@ def test_a_published_models_other_half_is_found_in_the_cache(cache, whole, tmp_p
     assert pair.name == "sd15" and pair.size == 32
 
 
+def test_the_refiner_reads_with_the_second_encoder_of_sdxl(cache):
+    for repository, kind, whole in (
+        ("refiner", "sdxl-refiner", "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k"),
+        ("base", "sdxl", "openai/clip-vit-large-patch14"),
+    ):
+        cache(f"stabilityai/stable-diffusion-xl-{repository}-1.0", kind)
+        with pytest.raises(FileNotFoundError, match=f"hf download {whole}"):
+            clip.load(kind)
+
+
 def test_the_other_half_can_be_named(whole, folders):
     assert clip.load(folders["sd1"], other_half=whole, device="cpu").name == "sd1"
     assert clip.load(POCKET, other_half=HALF, device="cpu").width == 128

@@ -10,8 +10,8 @@ import tiny
 import torch
 from safetensors.torch import load_file, save_file
 
-from sdlearn import _resources
-from sdlearn.models import hub, loading, parts
+from sdlearn import _doctor, _resources
+from sdlearn.models import hub, loading, models, parts
 from sdlearn.models.folders import load_folder
 from sdlearn.models.loading import parts_of
 from sdlearn.models.places import choose_device, choose_dtype
@@ -328,6 +328,71 @@ def test_what_is_here_is_not_fetched_again(online, cache):
     folder = cache("runwayml/stable-diffusion-v1-5")
     assert loading.find("sd15", download=True).path == folder
     assert online == []
+
+
+BROKEN = [
+    ("unet/diffusion_pytorch_model.safetensors", "unet"),
+    ("text_encoder/model.safetensors", "text_encoder"),
+    ("vae/config.json", "vae"),
+    ("scheduler/scheduler_config.json", "scheduler"),
+    ("tokenizer/tokenizer.json", "tokenizer"),
+]
+
+
+@pytest.mark.parametrize(("missing", "part"), BROKEN)
+def test_a_download_that_was_interrupted_goes_on(online, cache, missing, part):
+    folder = cache("runwayml/stable-diffusion-v1-5")
+    assert not hub.lacking(folder)
+    (folder / missing).unlink()
+    assert hub.lacking(folder) == [part]
+    row = models()["sd15"]
+    assert not row.here and row.nbytes == loading.entry_of("sd15").download_bytes
+    (note,) = [f for f in _doctor.weights(folder, hub.cache_dir()) if "in part" in f.text]
+    assert note.level == "note" and "download=True" in note.advice
+    for name in ("sd15", "runwayml/stable-diffusion-v1-5"):
+        with pytest.raises(FileNotFoundError, match=rf"in part.*lacks {part}\..*goes on"):
+            loading.find(name)
+    assert online == []
+    assert loading.find("sd15", download=True).path.is_dir()
+    assert online[-1] == ("fetch", "runwayml/stable-diffusion-v1-5", "main")
+
+
+def test_any_repository_whose_download_was_interrupted_goes_on(online, cache):
+    folder = cache("somebody/fine-tune", "sd2-v")
+    shutil.rmtree(folder / "unet")
+    with pytest.raises(FileNotFoundError, match="somebody/fine-tune is on this machine only in"):
+        loading.find("somebody/fine-tune")
+    with pytest.raises(LookupError):  # this Hub has it no more, but it was asked
+        loading.find("somebody/fine-tune", download=True)
+    assert online == [("list", "somebody/fine-tune", "main")]
+
+
+def test_weights_in_several_files_are_whole_with_the_last_of_them(cache):
+    folder = cache("runwayml/stable-diffusion-v1-5")
+    stem = folder / "unet" / "diffusion_pytorch_model"
+    first, second = (stem.with_name(f"{stem.name}-0000{i}-of-00002.safetensors") for i in (1, 2))
+    stem.with_suffix(".safetensors").rename(first)
+    index = {"weight_map": {"a": first.name, "b": second.name}}
+    stem.with_suffix(".safetensors.index.json").write_text(json.dumps(index))
+    assert hub.lacking(folder) == ["unet"]
+    second.write_bytes(b"")
+    assert not hub.lacking(folder)
+
+
+def test_a_tokenizer_of_two_files_is_whole_with_both(cache):
+    folder = cache("runwayml/stable-diffusion-v1-5")
+    (folder / "tokenizer" / "tokenizer.json").unlink()
+    (folder / "tokenizer" / "vocab.json").write_text("{}")
+    assert hub.lacking(folder) == ["tokenizer"]
+    (folder / "tokenizer" / "merges.txt").write_text("")
+    assert not hub.lacking(folder)
+
+
+def test_an_index_that_is_none_is_lacking(cache):
+    folder = cache("runwayml/stable-diffusion-v1-5")
+    for text in ("", "[]", "{"):
+        (folder / "model_index.json").write_text(text)
+        assert hub.lacking(folder) == ["model_index.json"]
 
 
 @pytest.mark.parametrize("name", ["SDLEARN_OFFLINE", "HF_HUB_OFFLINE"])

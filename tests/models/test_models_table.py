@@ -47,6 +47,15 @@ def test_pocket_models_come_first_and_unknown_ones_after_them(monkeypatch, tmp_p
     assert names[3:] == list(PUBLISHED)
     row = models()["pocket-sd15"]
     assert row.here and row.mirrors == f"{POCKET['pocket-sd15'].title}, in miniature"
+    licences = [row.licence for row in models()[:3]]
+    assert licences == ["CC0 1.0", "CC0 1.0", ""]  # what somebody trained is theirs
+
+
+def test_the_licence_is_the_one_that_the_cards_tell():
+    for row in models():
+        if row.name in POCKET:
+            card = (_resources.data_dir() / "models" / row.name / "README.md").read_text("utf-8")
+            assert f"public domain ({row.licence})" in card
 
 
 def test_hostile_names_are_escaped():

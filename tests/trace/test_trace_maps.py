@@ -1,12 +1,13 @@
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from made_runs import LAYERS, PLACES, attention, tokens
+from made_runs import LAYERS, PLACES, attention, tokens, trace
 from PIL import Image
 
-from sdlearn.trace import Attention, WordMap, heat
+from sdlearn.trace import Attention, Trace, WordMap, grids, heat
 
 CLOSE = {"atol": 1e-5, "rtol": 0}
 
@@ -151,10 +152,16 @@ def test_colours_keep_their_order_for_colour_blind_readers_and_in_grey():
         assert (np.diff(light) > 0).all()
 
 
-def test_several_pictures_of_one_prompt_are_averaged_and_of_several_are_asked_for():
-    same = attention("a cat", "a cat")
-    one = [same.of(i)["cat"].values for i in (0, 1)]
-    torch.testing.assert_close(same["cat"].values, torch.stack(one).mean(0))
+def test_pictures_are_never_mixed_be_their_prompts_one_or_several():
+    same = attention("a cat", "a cat", selves=True)
+    assert list(same.words) == ["a", "cat"]
+    for ask in (lambda: same["cat"], lambda: same.start, lambda: same.self_attention(0, 0, 0, 0)):
+        with pytest.raises(ValueError, match=r"2 pictures.*attention\.of\(0\)"):
+            ask()
+    assert "2 pictures: .of(0) is the first" in repr(same)
+    assert "2 pictures" in same._repr_html_() and "<img" not in same._repr_html_()
+    second = same.of(1)["cat"].at(step=2, layer=0).values
+    assert torch.equal(second.flatten(), same.kept[2, 0, "cond", 0][1, 0, :, 2])
     mixed = attention("a cat", "a dog here")
     with pytest.raises(ValueError, match=r"different prompts.*attention\.of\(0\)"):
         mixed["cat"]
@@ -162,6 +169,40 @@ def test_several_pictures_of_one_prompt_are_averaged_and_of_several_are_asked_fo
     with pytest.raises(ValueError, match="no picture 2"):
         mixed.of(2)
     assert mixed.of(0).kept[0, 0, "cond", 0].data_ptr() == mixed.kept[0, 0, "cond", 0].data_ptr()
+
+
+@pytest.mark.parametrize(
+    ("scale", "half", "says"),
+    [
+        (0.0, "cond", r"guidance_scale=0.*never asked with the prompt.*halves=\"uncond\""),
+        (1.0, "uncond", r"guidance_scale=1.*never asked without the prompt.*halves=\"cond\""),
+    ],
+)
+def test_a_half_that_guidance_left_out_is_named_as_the_reason(scale, half, says):
+    none = Attention(LAYERS, (tokens(),))
+    guided = trace(attention=replace(none, halves=()), steps=2)
+    assert not guided.attention.missing
+    steps = [replace(step, guidance_scale=scale) for step in guided.steps]
+    told = Trace(steps=steps, latent=guided.latent, attention=guided.attention)
+    assert repr(told.attention) == "Attention(0 steps, 4 layers, no half, heads='mean', 0 bytes)"
+    for ask in (lambda: told.attention["cat"], lambda: told.attention.half(half)):
+        with pytest.raises(ValueError, match=says):
+            ask()
+
+
+def test_whole_numbers_of_numpy_are_whole_numbers():
+    looked, two = attention(), np.int64(2)
+    assert torch.equal(looked[two].values, looked[2].values)
+    assert torch.equal(looked["red", np.int64(1)].values, looked["red", 1].values)
+    found = looked["cat"].at(step=two, layer=two).values
+    assert torch.equal(found, looked["cat"].at(step=2, layer=2).values)
+    assert looked["cat"].at(layer=two).axes == ("steps", "rows", "columns")
+    assert looked["cat"].mean().image(np.int64(60)).size == (60, 40)
+    both = attention("a cat", "a cat")
+    assert torch.equal(both.of(np.int64(1))["cat"].values, both.of(1)["cat"].values)
+    for wrong in (True, np.bool_(True), 1.0):
+        with pytest.raises(TypeError):
+            both.of(wrong)
 
 
 def test_each_half_has_the_words_of_its_prompt():
@@ -198,6 +239,32 @@ def test_maps_show_themselves():
     assert repr(looked["cat"]) == "WordMap('cat': 3 steps x 4 layers x 8 rows x 12 columns)"
     assert np.asarray(looked["cat"]).shape == (3, 4, 8, 12)
     assert "4 layers" in repr(looked)
+
+
+def test_maps_of_layers_with_different_heads_show_themselves():
+    """SD 2.x has more heads where the layers are wider."""
+    word = attention(heads="each")["cat"]
+    assert repr(word) == "WordMap('cat': 3 steps x 4 layers x 2 to 4 heads x 8 rows x 12 columns)"
+    assert "2 to 4 heads" in word._repr_html_() and "<img" in word._repr_html_()
+    assert "2 heads x 4 rows" in repr(word.layer("up"))
+
+
+def test_a_mask_is_brought_to_where_the_map_is(spot, monkeypatch):
+    """As of a run on a GPU, whose masks lie in the CPU's memory."""
+
+    class Elsewhere:
+        def __init__(self, mask):
+            self.mask, self.shape = mask, mask.shape
+
+        def to(self, device):
+            assert device == spot["cat"].values.device
+            return self.mask
+
+    here = grids.mask
+    monkeypatch.setattr(grids, "mask", lambda given, grid: Elsewhere(here(given, grid)))
+    exact = np.zeros((8, 12))
+    exact[2, 9] = 1
+    assert spot["cat"].iou(exact) == 1
 
 
 WRONG = [

@@ -1,5 +1,6 @@
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from made_runs import LAYERS, attention, trace
@@ -139,6 +140,8 @@ def test_layers_are_chosen_by_names_and_their_beginnings():
 
 
 def test_attention_is_taken_at_every_nth_step():
+    assert Record(every=np.int64(3)) == Record(every=3)
+    assert type(Record(budget=np.int64(9)).budget) is int
     record = Record(every=3)
     assert [i for i in range(8) if record.takes(i)] == [0, 3, 6]
     assert not any(Record(attention=False).takes(i) for i in range(4))

@@ -36,6 +36,24 @@ def test_one_picture_of_a_batch_is_a_whole_trace():
     assert one.latent.data_ptr() == run.latent[1].data_ptr()
     assert torch.equal(one.steps[2].x0, run.steps[2].x0[1:])
     assert not one.of(0).diff(one)
+    assert run.of(np.int64(1)).prompts == one.prompts
+
+
+def test_one_picture_of_a_batch_says_what_draws_it_again():
+    """A seed of its own, where it has one that draws it; else its place in the batch."""
+    for settings, told in (
+        ({"seed": [3, 4]}, {"seed": 4}),
+        ({"seed": 3}, {"seed": 3, "picture": 1}),
+        ({"seed": [3, 4], "kind": "image-to-image"}, {"seed": 4, "kind": "image-to-image"}),
+        (
+            {"seed": [3, 4], "kind": "inpainting"},
+            {"seed": [3, 4], "kind": "inpainting", "picture": 1},
+        ),
+    ):
+        one = trace("a cat", "a dog", settings=settings).of(1)
+        assert one.settings == one.of(0).settings == told
+    alone = trace("a cat", settings={"seed": [3], "kind": "inpainting"}).of(0)
+    assert alone.settings == {"seed": 3, "kind": "inpainting"}
 
 
 def test_what_is_missing_is_explained(monkeypatch):
