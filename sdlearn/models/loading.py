@@ -123,7 +123,8 @@ def parts_of(pipe: Any) -> Parts:
     }
     scheduler = {"_class_name": type(held["scheduler"]).__name__, **held["scheduler"].config}
     name = getattr(pipe, "name_or_path", "") or ""
-    family = recognise(held["unet"].config, scheduler, **configs, name=name)
+    told = {**configs, "name": name, "scheduler_tells": False}
+    family = recognise(held["unet"].config, scheduler, **told)
     settings = (SDXL_SETTINGS if family.is_sdxl else {}) | settings_of(dict(pipe.config))
     return Parts(**held, settings=settings, family=family)
 

@@ -123,6 +123,12 @@ class Probe:
         """Whether this step is to be read."""
         return self.record.takes(step)
 
+    def forget(self, step: int) -> None:
+        """Drop what was read at a step that was not finished."""
+        for kept in (self.kept, self.kept_self):
+            for key in [key for key in kept if key[0] == step]:
+                del kept[key]
+
     @contextmanager
     def reading(
         self,

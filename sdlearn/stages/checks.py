@@ -32,8 +32,23 @@ ELSEWHERE = {
     "mask_image": "the second argument of inpaint",
     "prompt_embeds": "a Prompt: model.encode(...).with_embeddings(...)",
     "negative_prompt_embeds": "negative_prompt=, which takes a Prompt too",
-    "clip_skip": "a Prompt with other vectors: prompt.with_embeddings(prompt.layer(...))",
     "cross_attention_kwargs": "intervene",
+    "callback": "on_step (to watch) or intervene (to change)",
+    "crops_coords_top_left": "crop",
+    "negative_crops_coords_top_left": "negative_crop",
+}
+
+_STATIONS = (
+    "A run's stations come from steps, the sampler and its settings: "
+    'sampler=model.schedule(25, "euler", timestep_spacing="trailing").scheduler'
+)
+# What has no name of its own here, and what to do for it.
+INSTEAD = {
+    "clip_skip": "Read the prompt without the encoders' last layers: model.encode(prompt, skip=1), "
+    "and give that for the prompt",
+    "timesteps": _STATIONS,
+    "sigmas": _STATIONS,
+    "timestep_spacing": _STATIONS,
 }
 
 MOST_STEPS_ASKED = 10_000
@@ -44,6 +59,8 @@ def unknown(name: str, allowed: Iterable[str]) -> TypeError:
     allowed = list(allowed)
     if name in ELSEWHERE:
         return TypeError(f"{name} is called {ELSEWHERE[name]} here.")
+    if name in INSTEAD:
+        return TypeError(f"There is no argument {name} here. {INSTEAD[name]}.")
     near = difflib.get_close_matches(name, allowed, n=2)
     hint = f" Did you mean {' or '.join(near)}?" if near else f" There are: {', '.join(allowed)}."
     return TypeError(f"There is no argument {name}.{hint}")

@@ -24,6 +24,7 @@ from sdlearn.stages.keeping import Answered, Keeper
 from sdlearn.stages.parts import Parts
 from sdlearn.stages.schedule import Call, Schedule
 from sdlearn.stages.text import Prompt
+from sdlearn.stages.undoing import Before
 from sdlearn.trace import Attention, Look, Record, Step, Tokens, markup
 
 HALVES = ("uncond", "cond")  # in the order in which they lie in the network's batch
@@ -85,7 +86,8 @@ class Denoising(Iterator[Step]):
         cond: The prompt, read.
         uncond: What stands for no prompt, or the negative prompt. A function reads it only when
             it is needed.
-        latent: The sample, as the sampler holds it. Set it between steps to steer.
+        sample: The sample, as the sampler holds it. The records hold it, too: look at it, and
+            steer with `latent`.
         schedule: The way to walk.
         guidance: The guidance of the next step. Set `guidance_scale` between steps to steer.
         sizes: SDXL's size and crop conditioning, of the prompt and of the negative one.
@@ -102,7 +104,7 @@ class Denoising(Iterator[Step]):
     parts: Parts
     cond: Prompt
     uncond: Prompt | Callable[[], Prompt]
-    latent: Tensor
+    sample: Tensor
     schedule: Schedule
     guidance: Guidance
     sizes: tuple[Sizes, Sizes] | None = None
@@ -116,16 +118,17 @@ class Denoising(Iterator[Step]):
 
     def __post_init__(self) -> None:
         """Take a scheduler of one's own, and see what its step can be given."""
-        self.scheduler = self.schedule.fresh(self.latent.device)
-        self.probe = attention.Probe(self.parts.unet, self.record, tuple(self.latent.shape[-2:]))
+        self.scheduler = self.schedule.fresh(self.sample.device)
+        self.probe = attention.Probe(self.parts.unet, self.record, tuple(self.sample.shape[-2:]))
         self.edits: list[attention.Edit] = []
         self.changes: list[str] = []
         self.call = 0
         self._usual, self._last_prompt = self.guidance, self.cond
-        self._left = self.latent  # what the last step left: another one was set by somebody
+        self._left = self.sample  # what the last step left: another one was lent, or set
         self._read: tuple[Tokens, ...] = ()  # the prompts whose words the attention is kept for
         self._keeper = Keeper(self.record, self.schedule, self.look)
         self._levels = self.schedule.alpha_bars.tolist()
+        self._arrivals = self.schedule.arrivals.tolist()
         self._inputs: dict[tuple[Any, ...], tuple[Tensor, dict[str, Any]]] = {}
         # A U-Net that was distilled to be told the guidance needs no second half (LCM).
         self._is_told = self.parts.unet.config.time_cond_proj_dim is not None
@@ -146,6 +149,11 @@ class Denoising(Iterator[Step]):
     @property
     def t(self) -> float:
         """The timestep that the network will be told."""
+        if not len(self):
+            raise IndexError(
+                "The run is done, and the network is told nothing more: there is no t after the "
+                "last step. Look at it between two steps."
+            )
         return float(self.schedule.timesteps[self.index])
 
     @property
@@ -171,19 +179,35 @@ class Denoising(Iterator[Step]):
     @property
     def xt(self) -> Tensor:
         """The noisy sample, in the scaling of the equations."""
-        return self._to_xt(self.latent, self.sigma)
+        return self._to_xt(self.sample, self.sigma)
 
     @xt.setter
     def xt(self, value: Tensor) -> None:
-        if not isinstance(value, Tensor) or value.shape != self.latent.shape:
-            came = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-            raise ValueError(f"xt must be a tensor {tuple(self.latent.shape)}, got {came}.")
-        if not bool(value.isfinite().all()):
-            raise ValueError("xt holds numbers that are none (NaN or infinite).")
+        self._check_sample("xt", value)
+        self._settle()
         factor = (1 + self.sigma**2) ** 0.5 if self.schedule.sigma_space else 1.0
         moved = float((value - self.xt).float().pow(2).mean().sqrt())
-        self.latent = self._left = (value * factor).to(self.latent)
+        self.sample = self._left = (value * factor).to(self.sample)
         self.changes.append(f"xt moved by {moved:.3g} (root mean square)")
+
+    @property
+    def latent(self) -> Tensor:
+        """The sample, in the sampler's own scaling. Set it, or change it in place, to steer."""
+        if self.sample is self._left:  # lent as a copy: the records hold the other one
+            self.sample = self._left.clone()
+        return self.sample
+
+    @latent.setter
+    def latent(self, value: Tensor) -> None:
+        self._check_sample("latent", value)
+        self.sample = value.detach().to(self.sample, copy=True)
+
+    def _check_sample(self, name: str, value: Any) -> None:
+        if not isinstance(value, Tensor) or value.shape != self.sample.shape:
+            came = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            raise ValueError(f"{name} must be a tensor {tuple(self.sample.shape)}, got {came}.")
+        if not bool(value.isfinite().all()):
+            raise ValueError(f"{name} holds numbers that are none (NaN or infinite).")
 
     @property
     def guidance_scale(self) -> float:
@@ -205,7 +229,7 @@ class Denoising(Iterator[Step]):
             )
         if cond is self._last_prompt:
             return
-        pictures, width = len(self.latent), self.cond.embeddings.shape[-1]
+        pictures, width = len(self.sample), self.cond.embeddings.shape[-1]
         if pictures % len(cond):
             raise ValueError(f"{len(cond)} prompts can't be shared out over {pictures} pictures.")
         if cond.embeddings.shape[-1] != width:
@@ -250,7 +274,7 @@ class Denoising(Iterator[Step]):
             markup.captioned(
                 markup.img(self.look.preview(latent[None]), f"The latent {now}.", width=104), now
             )
-            for latent in self._to_xt(self.latent, self.sigma)
+            for latent in self._to_xt(self.sample, self.sigma)
         ]
         return markup.card(repr(self), [markup.row(seen)], kind="denoising")
 
@@ -259,22 +283,39 @@ class Denoising(Iterator[Step]):
         """One step: interventions, call or calls of the network, the record."""
         if self.index >= len(self.schedule):
             raise StopIteration
-        before = self.latent, self._left, self.guidance, [*self.edits], [*self.changes]
+        self._settle()
+        before = Before(self.scheduler, (self, self._keeper), self.generator)
         try:
             for change in self.interventions:
                 change(self)
-            self._note_what_was_set()
-            sample, calls = self.latent, self.schedule.calls[self.index]
-            answered = [self._evaluate(call, number) for number, call in enumerate(calls)]
+            self._settle()
+            return self._step()
         except BaseException:  # Ctrl-C too: half a step is none
-            self.latent, self._left, self.guidance, self.edits, self.changes = before
+            before.restore()
+            self.probe.forget(self.index)
             raise
+
+    def _settle(self) -> None:
+        """Note whether the latent was changed, and take it over: what was lent is let go."""
+        if self.sample is self._left:
+            return
+        if not torch.equal(self.sample, self._left):
+            self.changes.append("the latent was set")
+            self._left = self.sample.clone()
+        self.sample = self._left
+
+    def _step(self) -> Step:
+        """What a step is, after everybody has had a say."""
+        if self.edits and not self._is_told and "cond" not in self.guidance.halves:
+            self.changes.append("(attention: no effect, at guidance 0 the prompt is not asked)")
+        sample, calls = self.sample, self.schedule.calls[self.index]
+        answered = [self._evaluate(call, number) for number, call in enumerate(calls)]
         step = self._keeper.step(
             answered[0],
             sample,
-            self.latent,
+            self.sample,
             self.alpha_bar,
-            alpha_bar_next=self._levels[self.index + 1],
+            alpha_bar_next=self._arrivals[self.index],
             index=self.index,
             t=self.t,
             guidance_scale=self.guidance.scale,
@@ -282,16 +323,8 @@ class Denoising(Iterator[Step]):
             changes=tuple(self.changes),
         )
         self.index += 1
-        self._left = self.latent
         self.guidance, self.edits, self.changes = self._usual, [], []
         return step
-
-    def _note_what_was_set(self) -> None:
-        """Say what the record would not show: a latent set directly, edits that nobody sees."""
-        if self.latent is not self._left:
-            self.changes.append("the latent was set")
-        if self.edits and not self._is_told and "cond" not in self.guidance.halves:
-            self.changes.append("(attention: no effect, at guidance 0 the prompt is not asked)")
 
     def _evaluate(self, call: Call, number: int) -> Answered:
         """Ask, guide, step: one call of the network."""
@@ -300,17 +333,17 @@ class Denoising(Iterator[Step]):
         halves = ("cond",) if self._is_told else self.guidance.halves
         answers, shown = self._ask(t, halves)
         answer = self.guidance.guided(answers)
-        told = self.scheduler.step(answer, t, self.latent, **self._options, return_dict=True)
+        told = self.scheduler.step(answer, t, self.sample, **self._options, return_dict=True)
         x0 = getattr(told, "pred_original_sample", None)
         x0 = getattr(told, "denoised", None) if x0 is None else x0  # LCM's name for it
-        self.latent = self._blended(told.prev_sample, call.place)
+        self.sample = self._left = self._blended(told.prev_sample, call.place)
         return Answered(shown, answers, answer, x0)
 
     def _ask(self, t: Tensor, halves: tuple[str, ...]) -> tuple[dict[str, Tensor], Tensor]:
         """The network's answers, half by half, and the sample as it was shown."""
-        batch = torch.cat([self.latent] * len(halves)) if len(halves) > 1 else self.latent
+        batch = torch.cat([self.sample] * len(halves)) if len(halves) > 1 else self.sample
         batch = self.scheduler.scale_model_input(batch, t)
-        shown = batch[: len(self.latent)]
+        shown = batch[: len(self.sample)]
         if self.mask is not None and self.mask.eps is None:
             extra = torch.cat([self.mask.mask, self.mask.known], dim=1)
             batch = torch.cat([batch, extra.repeat(len(halves), 1, 1, 1)], dim=1)
@@ -337,7 +370,7 @@ class Denoising(Iterator[Step]):
             words = torch.cat([prompt.embeddings for prompt in prompts])
             more: dict[str, Any] = {}
             embedding = conditioning.guidance_embedding(
-                self.parts, self.guidance.scale, len(self.latent)
+                self.parts, self.guidance.scale, len(self.sample)
             )
             if embedding is not None:
                 more["timestep_cond"] = embedding
@@ -360,13 +393,13 @@ class Denoising(Iterator[Step]):
 
         def only_cond(probabilities: Tensor, layer: Any) -> Tensor:
             others, cond = probabilities.split(
-                [len(probabilities) - len(self.latent), len(self.latent)]
+                [len(probabilities) - len(self.sample), len(self.sample)]
             )
             for edit in self.edits:
                 cond = edit(cond, layer)
             return torch.cat([others, cond])
 
-        return attention.changing(self.places, [only_cond], tuple(self.latent.shape[-2:]))
+        return attention.changing(self.places, [only_cond], tuple(self.sample.shape[-2:]))
 
     def _blended(self, latent: Tensor, place: int) -> Tensor:
         """Inpainting with a plain model: outside of the mask the picture is what it was."""

@@ -93,6 +93,7 @@ def recognise(
     text_encoder_2: Config | None = None,
     *,
     name: str = "",
+    scheduler_tells: bool = True,
 ) -> Family:
     """Tell the family of a model from the configs of its parts.
 
@@ -101,7 +102,8 @@ def recognise(
     fine-tune keeps (linear projections in the U-Net, and an OpenCLIP encoder, whose activation is
     the plain GELU). Turbo leaves no mark on the networks: it is told by its scheduler, Euler with
     trailing timesteps and noise prediction, or by its name; a Turbo that was saved with another
-    scheduler under another name passes for a plain model.
+    scheduler under another name passes for a plain model. Where the scheduler alone decides, a
+    warning says so.
 
     Args:
         unet: The U-Net's config.
@@ -109,13 +111,15 @@ def recognise(
         text_encoder: The first encoder's config, if there is one.
         text_encoder_2: The second encoder's config, if there is one.
         name: What the model is called: a repository or a folder, if known.
+        scheduler_tells: Whether the scheduler is the one that the model was published with. In a
+            pipeline that somebody holds it may be any, and says nothing of a Turbo.
     """
     _refuse_other_unets(unet)
     family = _name(unet, text_encoder, text_encoder_2)
     return Family(
         family,
         inpainting=unet.get("in_channels", 4) == 9,
-        turbo=_is_turbo(scheduler, name),
+        turbo=_is_turbo(scheduler if scheduler_tells else {}, name),
         prediction=_prediction(scheduler),
     )
 
@@ -174,7 +178,17 @@ def _is_turbo(scheduler: Config, name: str) -> bool:
         and scheduler.get("prediction_type", "epsilon") == "epsilon"
         and not scheduler.get("rescale_betas_zero_snr")
     )
-    return few_steps or "turbo" in name.replace("\\", "/").rstrip("/").rpartition("/")[2].lower()
+    if "turbo" in name.replace("\\", "/").rstrip("/").rpartition("/")[2].lower():
+        return True
+    if few_steps:
+        from sdlearn.stages import checks  # not above: telling a family needs no torch
+
+        checks.warn(
+            f"{name or 'This model'} is taken for a Turbo, which draws without guidance, because "
+            "its scheduler is Euler with trailing timesteps. If it is none, say guidance_scale=7.5 "
+            "or what is usual for it."
+        )
+    return few_steps
 
 
 def _prediction(scheduler: Config) -> str:

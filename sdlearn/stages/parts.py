@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from sdlearn.stages.devices import choose_device, known_dtype
 from sdlearn.stages.families import Family
 
 if TYPE_CHECKING:
@@ -70,11 +71,20 @@ class Parts:
         return sum(tensor.nbytes for tensor in self._tensors())
 
     def to(
-        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+        self,
+        device: torch.device | torch.dtype | str | None = None,
+        dtype: torch.dtype | str | None = None,
     ) -> Parts:
         """Move the networks, in place, as torch does with modules; what is None stays."""
-        asked = {"device": device, "dtype": dtype}
-        given = {key: value for key, value in asked.items() if value is not None}
+        if isinstance(device, torch.dtype):  # torch's own way to say it: .to(torch.float16)
+            if dtype is not None:
+                raise TypeError(f"Two precisions were given, {device} and {dtype}: give one.")
+            device, dtype = None, device
+        given: dict[str, Any] = {}
+        if device is not None:
+            given["device"] = choose_device(device)
+        if dtype is not None:
+            given["dtype"] = known_dtype(dtype)
         for network in self.networks.values():
             network.to(**given)
         return self

@@ -55,9 +55,16 @@ class Model:
 
     # -- the stages ---------------------------------------------------------------------------
 
-    def encode(self, prompt: str | Sequence[str], *, prompt_2: Any = None) -> Prompt:
-        """Read a prompt: its tokens, its words, and the vectors that the U-Net will see."""
-        return replace(text.encode(self.parts, prompt, prompt_2), reader=self)
+    def encode(self, prompt: str | Sequence[str], *, prompt_2: Any = None, skip: int = 0) -> Prompt:
+        """Read a prompt: its tokens, its words, and the vectors that the U-Net will see.
+
+        Args:
+            prompt: A text, or several.
+            prompt_2: Another wording for SDXL's second encoder.
+            skip: How many of the encoders' last layers to leave out; what diffusers and other
+                tools call clip skip. The U-Net sees what stands before them.
+        """
+        return replace(text.encode(self.parts, prompt, prompt_2, skip), reader=self)
 
     def noise(
         self,
@@ -68,8 +75,14 @@ class Model:
         count: int = 1,
     ) -> Tensor:
         """The noise that a run with this seed begins with, [pictures, C, h, w], of spread 1."""
-        seed = checks.seeds(seed)
-        count = len(seed) if isinstance(seed, list) else checks.whole("count", count, 1)
+        seed, count = checks.seeds(seed), checks.whole("count", count, 1)
+        if isinstance(seed, list):
+            if count not in (1, len(seed)):
+                raise ValueError(
+                    f"There are {len(seed)} seeds for {count} pictures. Give one seed for all "
+                    f"(seed={seed[0]}, count={count}), or {count} of them."
+                )
+            count = len(seed)
         shape = self.latent_shape(count, *self.sides(height, width))
         parts = self.parts
         return latents.noise(shape, latents.generators(seed), parts.device, parts.dtype)
@@ -189,8 +202,11 @@ class Model:
                 or () for nothing.
             intervene: Functions that change the run, see `sdlearn.stages.interventions`.
             on_step: Is called with each step as soon as it is done.
-            **more: karras, eta (DDIM), prompt_2 and negative_prompt_2, sizes and crops (SDXL),
-                denoising_end (for a refiner to go on).
+            **more: karras; eta (DDIM); denoising_end (for a refiner to go on). SDXL's also take
+                prompt_2 and negative_prompt_2, and what the picture pretends to be: original_size,
+                crop and target_size (vertical first), and the same with negative_ before it for
+                what to go away from. The refiner takes aesthetic_score and
+                negative_aesthetic_score for target_size.
         """
         request = Request.of("generate", _given(locals()), self.family)
         return runs.from_noise(self, prompt, request)
@@ -260,8 +276,13 @@ class Model:
         """In which precision it computes."""
         return self.parts.dtype
 
-    def to(self, device: Any = None, dtype: torch.dtype | None = None) -> Model:
-        """Move it to another device or precision, in place."""
+    def to(self, device: Any = None, dtype: torch.dtype | str | None = None) -> Model:
+        """Move it to another device or precision, in place.
+
+        Args:
+            device: Such as "cpu" or "cuda:1"; or a dtype of torch's, as torch's modules take it.
+            dtype: Such as "float16" or ``torch.float16``.
+        """
         self.parts.to(device, dtype)
         return self
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from sdlearn import _machine
@@ -107,13 +108,19 @@ class Request:
         if self.guidance_scale is not None:
             checks.number("guidance_scale", self.guidance_scale, 0.0)
         checks.number("guidance_rescale", self.guidance_rescale, 0.0, 1.0)
-        checks.number("eta", self.eta, 0.0)
+        why = "It is DDIM's share of fresh noise: 0 adds none, 1 as much as DDPM."
+        checks.number("eta", self.eta, 0.0, 1.0, why)
         if self.strength is not None:
             why = "It is the share of the way that is walked."
             checks.number("strength", self.strength, 0.0, 1.0, why)
         for name in ("denoising_start", "denoising_end"):
             if getattr(self, name) is not None:
                 checks.number(name, getattr(self, name), 0.0, 1.0)
+        if self.denoising_start == 0:
+            raise ValueError(
+                "denoising_start must be above 0, got 0: it goes on where another run stopped, "
+                "adds no noise, and at 0 none has begun. Leave it out, and say strength=1."
+            )
         for name in REFINER_ONLY:
             if getattr(self, name) is not None:
                 checks.number(name, getattr(self, name), 0.0)
@@ -205,7 +212,7 @@ class Request:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             fitted = record.fitted(
-                free=_machine.memory()[0] or UNKNOWN,
+                free=_free(latent.device),
                 steps=len(schedule),
                 calls=max(map(len, schedule.calls)),
                 latent_shape=tuple(latent.shape),
@@ -255,3 +262,11 @@ class Request:
         differs = {k: v for k, v in own.items() if k not in named or repr(named[k]) != repr(v)}
         plain = str | int | float | None
         return {k: v if isinstance(v, plain) else repr(v) for k, v in differs.items()}
+
+
+def _free(device: torch.device) -> int:
+    """The memory that is free where a run's tensors lie, and its records with them."""
+    if device.type != "cuda":
+        return _machine.memory()[0] or UNKNOWN
+    held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + held  # what torch holds in reserve is free, too

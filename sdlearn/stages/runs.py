@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from sdlearn.stages import checks, latents, text
+from sdlearn.stages import checks, handing, latents, text
 from sdlearn.stages.denoising import Denoising, Guidance, Mask
 from sdlearn.stages.request import Request
 from sdlearn.stages.schedule import Schedule
@@ -99,8 +99,12 @@ def from_picture(model: Model, picture: Pictures, prompt: Any, request: Request)
     cond, uncond = _prompts(model, prompt, request, count)
     schedule = _schedule(model, request)
     going_on = request.denoising_start is not None
+    if isinstance(picture, Trace):
+        handing.check(picture, model, going_on)
     if going_on:
         schedule = schedule.between(request.denoising_start, request.denoising_end)
+        if isinstance(picture, Trace):
+            known = handing.in_scale(picture, schedule)
     else:
         usual = USUAL_STRENGTH.get(model.family.name, 0.8)
         strength = usual if request.strength is None else request.strength
@@ -164,7 +168,7 @@ def loop(
     if count != len(latent):
         raise ValueError(f"latent holds {len(latent)} pictures, and {count} were asked for.")
     cond, uncond = _prompts(model, prompt, request, count)
-    latent = latent.to(model.device, cond.embeddings.dtype)
+    latent = latent.to(model.device, cond.embeddings.dtype, copy=True)  # theirs stays theirs
     source = latents.generators(request.seed)
     return _denoising(model, request, Start("loop", latent, schedule, source, cond, uncond))
 
@@ -183,7 +187,14 @@ def _run(model: Model, request: Request, start: Start) -> Trace:
         checks.warn(
             f"Stopped after {len(steps)} of {len(start.schedule)} steps; the trace holds those."
         )
-    seen = walk.latent
+    if not bool(walk.sample.isfinite().all()):
+        checks.warn(
+            "The run ended in numbers that are none (NaN or infinite), and its picture shows "
+            "nothing. Numbers may have overflowed in half precision (load the model with "
+            'dtype="float32"), the sampler\'s settings may not fit the model, or guidance or an '
+            "intervention went too far."
+        )
+    seen = walk.sample
     if interrupted and steps and steps[-1].x0 is not None:
         seen = steps[-1].x0  # the best guess so far: the sample itself is still noisy
     images: list[Image.Image] = []
@@ -195,7 +206,7 @@ def _run(model: Model, request: Request, start: Start) -> Trace:
     uncond = walk.uncond if isinstance(walk.uncond, Prompt) else None
     return Trace(
         steps=tuple(steps),
-        latent=walk.latent,
+        latent=walk.sample,
         images=images,
         prompts=start.cond.texts,
         negative_prompts=() if uncond is None else uncond.texts,
@@ -210,18 +221,22 @@ def _run(model: Model, request: Request, start: Start) -> Trace:
 def _denoising(model: Model, request: Request, start: Start) -> Denoising:
     guidance = Guidance(request.guidance(model.family), request.guidance_rescale)
     pixels = tuple(side * model.factor for side in start.latent.shape[-2:])
+    record = request.fitted(model.parts, start.schedule, start.latent, guidance.halves)
+    if (record.attention or record.self_attention) and not start.cond.all_tokens:
+        record = replace(record, attention=False, self_attention=False)
+        checks.warn("The prompt is zeros and has no words to look at: no attention is kept.")
     return Denoising(
         parts=model.parts,
         cond=start.cond,
         uncond=start.uncond,
-        latent=start.latent,
+        sample=start.latent,
         schedule=start.schedule,
         guidance=guidance,
         sizes=request.sizes(model.family, pixels, start.kind),
         generator=start.source,
         eta=request.eta,
         mask=start.mask,
-        record=request.fitted(model.parts, start.schedule, start.latent, guidance.halves),
+        record=record,
         interventions=request.interventions,
         look=model.look,
     )
@@ -261,6 +276,11 @@ def _prompts(
 
     if negative is not None and not isinstance(negative, Prompt):
         _for_each("negative_prompt", negative, len(cond))  # wrong ones are refused at the door
+    if negative is None and negative_2 is not None and zeros:
+        checks.warn(
+            "negative_prompt_2 alone does nothing: without a negative_prompt this model goes away "
+            'from zeros, not from a text. Say negative_prompt="" as well.'
+        )
     if model.family.turbo and request.guidance_scale == 0:
         checks.warn(
             "guidance_scale=0 ignores the prompt here. Elsewhere a Turbo model is asked for 0 to "

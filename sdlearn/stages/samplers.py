@@ -83,6 +83,16 @@ TAKE_KARRAS = tuple(
 )
 """The samplers that can walk Karras's sigmas."""
 
+TRAINED = (
+    "num_train_timesteps",
+    "beta_start",
+    "beta_end",
+    "beta_schedule",
+    "trained_betas",
+    "prediction_type",
+)
+"""The settings of a scheduler that say how the model was trained, and are not for the run."""
+
 
 def find(name: str) -> tuple[str, Sampler, bool]:
     """A sampler by its own name or a tool's, in any writing; and whether "Karras" was said."""
@@ -118,18 +128,34 @@ def build(sampler: Any, config: Mapping[str, Any], **settings: Any) -> tuple[str
     elif inspect.isclass(sampler) or not all(
         hasattr(sampler, part) for part in ("step", "set_timesteps", "config")
     ):
+        hint = " A schedule holds one: schedule.scheduler." if hasattr(sampler, "scheduler") else ""
         raise TypeError(
             f"sampler must be a name ({', '.join(SAMPLERS)}), a diffusers scheduler object or "
-            f"None, got {sampler!r:.80}."
+            f"None, got {sampler!r:.80}.{hint}"
         )
     else:
         made = _made(type(sampler), sampler.config, settings)
+        _warn_of_another_training(made.config, config)
     if not hasattr(made, "alphas_cumprod"):
         raise ValueError(
             f"{type(made).__name__} has no alphas_cumprod: it walks another way from noise to "
             "picture (EDM's, or rectified flow's) than the one that Stable Diffusion learnt."
         )
     return name_of(made), made
+
+
+def _warn_of_another_training(own: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Say where a scheduler of one's own is set for a model that was trained otherwise."""
+    differs = [
+        f"{name} is {own[name]!r:.40}, the model's is {config[name]!r:.40}"
+        for name in TRAINED
+        if name in own and name in config and repr(own[name]) != repr(config[name])
+    ]
+    if differs:
+        checks.warn(
+            f"This scheduler is set for another model: {'; '.join(differs)}. The picture may show "
+            "nothing. type(scheduler).from_config(model.parts.scheduler.config) fits."
+        )
 
 
 def name_of(scheduler: Any) -> str:

@@ -126,7 +126,7 @@ class Schedule:
     def calls(self) -> tuple[tuple[Call, ...], ...]:
         """For each step, its calls of the network."""
         count = len(self.scheduler.timesteps)
-        calls = tuple(Call(i, level) for i, level in enumerate(self._levels()[:count]))
+        calls = tuple(Call(i, level) for i, level in enumerate(self._all_levels[:count]))
         calls = calls[self.begin : self.end]
         if self.name == "plms":  # takes its first step anew after a look ahead
             return (calls[:2], *((call,) for call in calls[2:]))
@@ -141,7 +141,18 @@ class Schedule:
     def alpha_bars(self) -> Tensor:
         """What is left of the picture's variance at every station, and at the arrival."""
         levels = [group[0].alpha_bar for group in self.calls]
-        return torch.tensor([*levels, self._arrival()], dtype=torch.float64)
+        return torch.tensor([*levels, float(self.arrivals[-1])], dtype=torch.float64)
+
+    @cached_property
+    def arrivals(self) -> Tensor:
+        """What is left of the picture's variance after each step, shape [steps].
+
+        The next station, but for a DDIM whose stations are not evenly spaced (linspace, and
+        trailing where the steps don't divide the 1000): diffusers' DDIM always goes to
+        ``t - 1000 // steps``, wherever the network is asked next.
+        """
+        levels = [self._arrival(group[-1].place) for group in self.calls]
+        return torch.tensor(levels, dtype=torch.float64)
 
     @property
     def sigmas(self) -> Tensor:
@@ -196,7 +207,8 @@ class Schedule:
             f"<tbody>{rows}</tbody></table>"
         )
 
-    def _levels(self) -> list[float]:
+    @cached_property
+    def _all_levels(self) -> list[float]:
         """alpha_bar at every place of the scheduler's list, and where it arrives."""
         sigmas = getattr(self.scheduler, "sigmas", None)
         if sigmas is None:
@@ -214,6 +226,10 @@ class Schedule:
             return 1.0
         return float(getattr(self.scheduler, "final_alpha_cumprod", 1.0))
 
-    def _arrival(self) -> float:
-        last = self.calls[-1][-1].place
-        return self._levels()[last + 1]
+    def _arrival(self, place: int) -> float:
+        """Where the scheduler's step from one of its places leads."""
+        if self.name != "ddim":
+            return self._all_levels[place + 1]
+        width = self.scheduler.config.num_train_timesteps // self.steps
+        t = int(self.scheduler.timesteps[place]) - width  # DDIMScheduler.step's own rule
+        return float(self.scheduler.alphas_cumprod[t]) if t >= 0 else self._first_level()

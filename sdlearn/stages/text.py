@@ -193,7 +193,10 @@ class Prompt:
 
 
 def encode(
-    parts: Parts, texts: str | Sequence[str], texts_2: str | Sequence[str] | None = None
+    parts: Parts,
+    texts: str | Sequence[str],
+    texts_2: str | Sequence[str] | None = None,
+    skip: int = 0,
 ) -> Prompt:
     """Read prompts with every text encoder that the model has.
 
@@ -201,6 +204,7 @@ def encode(
         parts: The model's parts.
         texts: A prompt, or several.
         texts_2: Another wording for SDXL's second encoder; None gives both the same.
+        skip: How many of each encoder's last layers to leave out.
     """
     texts = check_texts("prompt", texts)
     texts_2 = texts if texts_2 is None else check_texts("prompt_2", texts_2)
@@ -212,7 +216,10 @@ def encode(
     here = [name for name in both if getattr(parts, name) is not None]
     if len(here) == 1 and texts_2 != texts:
         raise ValueError("prompt_2 is for SDXL's second text encoder, and this model has one.")
-    encoders = [_read(parts, name, both[name]) for name in here]
+    # SDXL's take the layer before the last as it is, so that one less can be left out.
+    depth = min(parts.networks[name].config.num_hidden_layers for name in here)
+    skip = checks.whole("skip", skip, 0, depth - 1 if parts.family.is_sdxl else depth)
+    encoders = [_read(parts, name, both[name], skip) for name in here]
     cut = [tokens.cut for encoded in encoders for tokens in encoded.tokens if tokens.cut]
     if cut:
         checks.warn(
@@ -247,7 +254,7 @@ def check_texts(name: str, texts: object) -> tuple[str, ...]:
 
 
 @torch.no_grad()
-def _read(parts: Parts, name: str, texts: tuple[str, ...]) -> Encoded:
+def _read(parts: Parts, name: str, texts: tuple[str, ...], skip: int) -> Encoded:
     encoder = getattr(parts, name)
     tokenizer = getattr(parts, name.replace("text_encoder", "tokenizer"))
     if tokenizer is None:
@@ -256,12 +263,16 @@ def _read(parts: Parts, name: str, texts: tuple[str, ...]) -> Encoded:
     ids = ids.to(encoder.device)
     if parts.family.is_sdxl:
         answer = encoder(ids, output_hidden_states=True)
-        embeddings = answer.hidden_states[-2]  # the layer before the last
+        embeddings = answer.hidden_states[-2 - skip]  # the layer before the last
         pooled = answer[0] if answer[0].ndim == 2 else None
     else:
         use_mask = getattr(encoder.config, "use_attention_mask", False)
-        answer = encoder(ids, attention_mask=mask.to(encoder.device) if use_mask else None)
+        mask = mask.to(encoder.device) if use_mask else None
+        answer = encoder(ids, attention_mask=mask, output_hidden_states=skip > 0)
         embeddings, pooled = answer[0], answer.pooler_output
+        if skip:  # the last layer's vectors are normalised once more; these have to be, too
+            norm = getattr(encoder, "text_model", encoder).final_layer_norm
+            embeddings = norm(answer.hidden_states[-1 - skip])
     return Encoded(name, tokens, ids, embeddings, pooled, _inside(encoder))
 
 

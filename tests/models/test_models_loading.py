@@ -209,6 +209,15 @@ def pocket(monkeypatch, tmp_path, folders):
     return tmp_path / "data" / "models"
 
 
+def test_a_pipeline_with_trailing_euler_is_no_turbo(recwarn):
+    """An ordinary choice of a sampler: guidance must not be switched off for it."""
+    pipe = tiny.pipeline("sd1")
+    told = {"timestep_spacing": "trailing"}
+    pipe.scheduler = diffusers.EulerDiscreteScheduler.from_config(pipe.scheduler.config, **told)
+    assert not parts_of(pipe).family.turbo
+    assert not [one for one in recwarn if "Turbo" in str(one.message)]
+
+
 def test_without_a_name_it_is_the_pocket_model(pocket):
     assert loading.find().path == pocket / "pocket-sd15"
     assert loading.find().pocket

@@ -1,5 +1,7 @@
 """Families are told by anatomy, and certainly not by size."""
 
+import warnings
+
 import diffusers
 import pytest
 import tiny
@@ -30,6 +32,7 @@ def configs(kind):
     return {"unet": dict(pipe.unet.config), "scheduler": scheduler, **encoders}
 
 
+@pytest.mark.filterwarnings("ignore:This model is taken for a Turbo")
 @pytest.mark.parametrize("kind", tiny.KINDS)
 def test_every_kind_is_recognised(kind):
     assert recognise(**configs(kind)) == FAMILIES[kind]
@@ -58,10 +61,30 @@ def test_turbo_by_its_name_where_the_scheduler_was_changed():
     assert recognise(**given, name="stabilityai/sdxl-turbo").turbo
     assert not recognise(**given, name="turbo-fans/sdxl").turbo
     given["scheduler"] |= {"timestep_spacing": "trailing"}
-    assert recognise(**given).turbo
+    with pytest.warns(UserWarning, match="This model is taken for a Turbo"):
+        assert recognise(**given).turbo
     zero_snr = {"rescale_betas_zero_snr": True, "prediction_type": "v_prediction"}
     given["scheduler"] |= zero_snr  # trailing for another reason
     assert not recognise(**given).turbo
+
+
+def test_where_the_scheduler_alone_tells_a_turbo_it_is_said():
+    given = configs("sdxl-turbo")
+    with pytest.warns(UserWarning, match="mine is taken for a Turbo.*say guidance_scale=7.5"):
+        assert recognise(**given, name="mine").turbo
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert recognise(**given, name="sdxl-turbo").turbo
+        assert not recognise(**configs("sdxl"), name="mine").turbo
+
+
+def test_in_a_pipeline_that_somebody_holds_the_name_alone_tells_a_turbo():
+    """Its scheduler may be any: Euler with trailing timesteps is a good one for a plain model."""
+    given = configs("sdxl-turbo")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not recognise(**given, name="mine", scheduler_tells=False).turbo
+        assert recognise(**given, name="stabilityai/sdxl-turbo", scheduler_tells=False).turbo
 
 
 def test_a_family_says_itself_in_words():

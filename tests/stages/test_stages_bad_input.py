@@ -101,7 +101,9 @@ WRONG = {
     ),
     "guidance text": (TypeError, "guidance_scale must be a number", generate(guidance_scale="7")),
     "rescale 2": (ValueError, "guidance_rescale must be from 0 to 1", generate(guidance_rescale=2)),
-    "eta negative": (ValueError, "eta must be at least 0", generate(eta=-0.1)),
+    "eta negative": (ValueError, "eta must be from 0 to 1, got -0.1", generate(eta=-0.1)),
+    "eta 2": (ValueError, "eta must be from 0 to 1, got 2.*DDIM's share", generate(eta=2)),
+    "eta 2 by hand": (ValueError, "eta must be from 0 to 1", denoise(eta=2)),
     # --- samplers
     "sampler misspelt": (
         ValueError,
@@ -110,6 +112,11 @@ WRONG = {
     ),
     "sampler a class": (TypeError, "scheduler object", generate(sampler=diffusers.DDIMScheduler)),
     "sampler a number": (TypeError, "sampler must be a name", generate(sampler=7)),
+    "sampler a schedule": (
+        TypeError,
+        r"sampler must be a name.*schedule\.scheduler",
+        lambda: model("sd1").generate(PROMPT, sampler=model("sd1").schedule(2)),
+    ),
     "sampler of another kind": (
         ValueError,
         "FlowMatchEuler.*rectified flow",
@@ -129,6 +136,11 @@ WRONG = {
         ValueError,
         "2 prompts can't be shared out over 3 pictures",
         generate(["a", "b"], seed=[1, 2, 3]),
+    ),
+    "noise of two seeds for five": (
+        ValueError,
+        r"2 seeds for 5 pictures.*seed=3, count=5",
+        lambda: model("sd1").noise([3, 4], count=5),
     ),
     "seed a generator": (
         TypeError,
@@ -169,6 +181,40 @@ WRONG = {
     ),
     "latents": (TypeError, "latents is called latent here", generate(latents=1)),
     "output_type": (TypeError, r"output_type.*\.image and \.latent", generate(output_type="pt")),
+    "callback": (TypeError, "called on_step.*intervene", generate(callback=print)),
+    "crops_coords_top_left": (
+        TypeError,
+        "crops_coords_top_left is called crop here",
+        generate(kind="sdxl", crops_coords_top_left=(0, 0)),
+    ),
+    "negative_crops_coords_top_left": (
+        TypeError,
+        "called negative_crop here",
+        generate(kind="sdxl", negative_crops_coords_top_left=(0, 0)),
+    ),
+    "timesteps": (TypeError, r"no argument timesteps here.*\.scheduler", generate(timesteps=[9])),
+    "sigmas": (TypeError, r"no argument sigmas here.*model\.schedule", generate(sigmas=[1.0])),
+    "timestep_spacing": (
+        TypeError,
+        'sampler=model.schedule.*timestep_spacing="trailing"',
+        generate(timestep_spacing="trailing"),
+    ),
+    "clip_skip": (TypeError, r"no argument clip_skip.*skip=1", generate(clip_skip=1)),
+    "more layers skipped than there are": (
+        ValueError,
+        "skip must be from 0 to 3, got 4",
+        lambda: model("sd1").encode(PROMPT, skip=4),
+    ),
+    "more layers of SDXL skipped than there are": (
+        ValueError,
+        "skip must be from 0 to 2, got 3",
+        lambda: model("sdxl").encode(PROMPT, skip=3),
+    ),
+    "skip a text": (
+        TypeError,
+        "skip must be a whole number",
+        lambda: model("sd1").encode(PROMPT, skip="1"),
+    ),
     "misspelt": (TypeError, "no argument guidance_scal.*guidance_scale", generate(guidance_scal=3)),
     "unknown": (TypeError, "no argument xyz", generate(xyz=3)),
     "strength of noise": (
@@ -277,10 +323,27 @@ WRONG = {
         "denoising_end must be from 0 to 1",
         generate(kind="sdxl", denoising_end=3),
     ),
+    "start 0": (
+        ValueError,
+        "denoising_start must be above 0.*strength=1",
+        change(kind="sdxl", denoising_start=0.0),
+    ),
     "start and strength": (
         ValueError,
         "strength and denoising_start.*give one",
         change(kind="sdxl-refiner", denoising_start=0.5, strength=0.5),
+    ),
+    # --- moving it
+    "to no device": (ValueError, "'gpu' is no device", lambda: model("sd1").to("gpu")),
+    "to no precision": (
+        ValueError,
+        "dtype='int4' is not one",
+        lambda: model("sd1").to(dtype="int4"),
+    ),
+    "to two precisions": (
+        TypeError,
+        "Two precisions",
+        lambda: model("sd1").to(torch.float16, torch.float32),
     ),
     # --- the loop by hand
     "no schedule": (TypeError, r"schedule must come from model\.schedule", denoise(schedule=20)),

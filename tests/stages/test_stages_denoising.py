@@ -7,7 +7,7 @@ import pytest
 import torch
 from side_by_side import COUNTERPARTS, PROMPT, model
 
-from sdlearn.equations import predictions
+from sdlearn.equations import predictions, samplers
 from sdlearn.stages.denoising import Guidance
 from sdlearn.trace import Record
 
@@ -236,3 +236,87 @@ def test_no_signal_at_all_has_an_infinite_sigma():
     assert next(run).sigma == float("inf")
     assert float(run.schedule.sigmas[0]) == float("inf") and float(run.schedule.snr[0]) == 0
     assert "inf" in repr(run.schedule) and "inf" in run.schedule._repr_html_()
+
+
+# --- changed in place
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "euler", "unipc"])
+def test_a_latent_that_is_changed_in_place_is_told_and_changes_no_record(sampler):
+    def change(run):
+        if run.index == 1:
+            run.latent.mul_(1.5)
+
+    plain = list(walk(sampler=sampler))
+    steps = list(walk(sampler=sampler, intervene=change))
+    assert [step.changes for step in steps] == [(), ("the latent was set",), ()]
+    assert torch.equal(steps[0].sample_next, plain[0].sample_next)
+    assert torch.equal(steps[1].sample, plain[0].sample_next * 1.5)
+
+
+def test_the_callers_own_latent_stays_as_it_was():
+    made = model("sd1")
+    own = made.noise(3)
+    before, schedule = own.clone(), made.schedule(2, "ddim")
+    run = made.denoise(PROMPT, own, schedule)
+    run.latent *= 2
+    assert torch.equal(own, before) and torch.equal(run.latent, 2 * before)
+    own.zero_()  # and the other way round
+    first = next(run)
+    assert first.changes == ("the latent was set",)
+    assert torch.equal(first.sample, 2 * before)
+
+
+def test_what_was_set_is_not_changed_from_outside():
+    run = walk()
+    mine = torch.ones_like(run.latent)
+    run.latent = mine
+    lent = run.latent
+    lent += 1
+    step = next(run)
+    mine.zero_(), lent.zero_()
+    assert torch.equal(step.sample, torch.full_like(mine, 2.0))
+
+
+def test_looking_at_the_latent_changes_nothing():
+    seen = []
+    steps = list(walk(intervene=lambda run: seen.append(run.latent)))
+    for step, after in itertools.pairwise(steps):
+        assert step.sample_next is after.sample and after.changes == ()
+    assert all(torch.equal(one, step.sample) for one, step in zip(seen, steps, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (torch.zeros(1, 4, 1, 1), r"latent must be a tensor \(1, 4, 8, 8\)"),
+        (1.5, "latent must be a tensor.*got float"),
+        (torch.full((1, 4, 8, 8), float("nan")), "latent holds numbers that are none"),
+    ],
+)
+def test_a_latent_that_does_not_fit_is_refused(value, says):
+    with pytest.raises(ValueError, match=says):
+        walk().latent = value
+
+
+def test_after_the_last_step_there_is_no_timestep():
+    run = walk(steps=1)
+    next(run)
+    with pytest.raises(IndexError, match=r"run is done.*between two steps"):
+        _ = run.t
+
+
+# --- where a step arrives
+
+
+@pytest.mark.parametrize("spacing", ["leading", "linspace", "trailing"])
+@pytest.mark.parametrize("steps", [4, 7])
+@pytest.mark.parametrize("kind", ["sd1", "sd2-v"])
+def test_a_step_of_ddim_arrives_where_its_record_says(kind, steps, spacing):
+    made = model(kind)
+    schedule = made.schedule(steps, "ddim", timestep_spacing=spacing)
+    run = list(made.denoise(PROMPT, made.noise(3), schedule))
+    for step in run:
+        mine = samplers.ddim_step(step.xt, step.eps, step.alpha_bar, step.alpha_bar_next)
+        torch.testing.assert_close(mine, step.x_next, rtol=1e-4, atol=1e-4)
+    assert run[-1].alpha_bar_next == float(schedule.alpha_bars[-1])

@@ -124,7 +124,8 @@ def test_settings_of_a_scheduler_that_are_no_plain_json(tmp_path):
     tiny = model("sd1")
     betas = np.linspace(0.001, 0.012, 1000)
     mine = EulerDiscreteScheduler(trained_betas=betas)
-    trace = tiny.generate(PROMPT, steps=2, sampler=mine)
+    with pytest.warns(UserWarning, match="trained_betas is array"):
+        trace = tiny.generate(PROMPT, steps=2, sampler=mine)
     assert "array" in trace.settings["sampler_settings"]["trained_betas"]
     trace.save(tmp_path / "run.safetensors")
     assert Trace.load(tmp_path / "run.safetensors").settings == trace.settings
@@ -257,6 +258,44 @@ def test_a_negative_prompt_without_guidance_is_told():
         warnings.simplefilter("error", UserWarning)
         model("sd-turbo").generate(PROMPT, negative_prompt="", steps=1)
         model("sd1").generate(PROMPT, negative_prompt="a beach", steps=1)
+
+
+def test_a_second_negative_prompt_alone_is_told():
+    """As in the pipelines it does nothing where no text at all stands for zeros."""
+    sdxl = model("sdxl")
+    assert sdxl.parts.settings["force_zeros_for_empty_prompt"]
+    plain = sdxl.generate(PROMPT, steps=1)
+    with pytest.warns(
+        UserWarning, match='negative_prompt_2 alone does nothing.*negative_prompt=""'
+    ):
+        alone = sdxl.generate(PROMPT, steps=1, negative_prompt_2="a beach")
+    assert torch.equal(alone.latent, plain.latent)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        both = sdxl.generate(PROMPT, steps=1, negative_prompt="", negative_prompt_2="a beach")
+    assert not torch.equal(both.latent, plain.latent)
+
+
+def test_a_run_that_ends_in_no_numbers_says_so():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's, for a picture of none
+        with pytest.warns(UserWarning, match="ended in numbers that are none.*float32"):
+            trace = model("sd1").generate(PROMPT, steps=2, guidance_scale=1e38)
+    assert "NaN" in trace.warnings[0]
+
+
+@pytest.mark.parametrize("kind", ["sd1", "sdxl"])
+def test_a_prompt_of_zeros_can_be_drawn(kind):
+    made = model(kind)
+    with pytest.warns(UserWarning, match="no words to look at: no attention is kept"):
+        trace = made.generate(made.encode(PROMPT).zeros(), steps=2)
+    assert len(trace.steps) == 2 and trace.tokens == ()
+    with pytest.raises(ValueError, match="no attention"):
+        _ = trace.attention
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        quiet = made.generate(made.encode(PROMPT).zeros(), steps=2, record=())
+    assert torch.equal(quiet.latent, trace.latent)
 
 
 # --- what it is

@@ -3,6 +3,7 @@
 import inspect
 import itertools
 import math
+import warnings
 
 import diffusers
 import pytest
@@ -248,3 +249,53 @@ def test_steps_that_an_offset_pushes_beyond_the_last_level_are_refused():
         Schedule.of("ddim", config, 1000)
     assert int(Schedule.of("ddim", config, 999).timesteps[0]) == 999
     assert len(Schedule.of("ddim", {**config, "steps_offset": 0}, 1000)) == 1000
+
+
+# --- where its steps arrive
+
+
+@pytest.mark.parametrize("name", COUNTERPARTS)
+def test_a_step_arrives_at_the_next_station(name):
+    schedule = made(name)
+    assert torch.equal(schedule.arrivals, schedule.alpha_bars[1:])
+
+
+@pytest.mark.parametrize("spacing", ["linspace", "trailing"])
+def test_ddim_arrives_by_a_rule_of_its_own(spacing):
+    schedule = made("ddim", 7, timestep_spacing=spacing)
+    known = schedule.scheduler.alphas_cumprod.double()
+    for t, arrival in zip(schedule.timesteps.tolist(), schedule.arrivals, strict=True):
+        after = t - 1000 // 7
+        assert arrival == (known[after] if after >= 0 else known[0])
+    assert schedule.arrivals[-1] == schedule.alpha_bars[-1]
+    assert not torch.equal(schedule.arrivals[:-1], schedule.alpha_bars[1:-1])
+
+
+# --- set for another model
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"prediction_type": "v_prediction"}, "prediction_type is 'v_prediction'.*'epsilon'"),
+        ({"beta_end": 0.02}, "beta_end is 0.02, the model's is 0.012"),
+        ({"beta_schedule": "linear"}, "beta_schedule is 'linear', the model's is 'scaled_linear'"),
+    ],
+)
+def test_a_scheduler_that_is_set_for_another_model_is_told(settings, says):
+    own = diffusers.DDIMScheduler.from_config(CONFIG, **settings)
+    with pytest.warns(UserWarning, match=f"another model: {says}.*from_config"):
+        made(own)
+
+
+def test_a_scheduler_with_settings_of_the_run_is_not():
+    own = diffusers.DPMSolverMultistepScheduler.from_config(
+        CONFIG,
+        use_karras_sigmas=True,
+        timestep_spacing="trailing",
+        algorithm_type="sde-dpmsolver++",
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        made(own)
+        made(Schedule.of("ddim", CONFIG, 4, prediction_type="epsilon").scheduler)

@@ -3,9 +3,10 @@
 import warnings
 from dataclasses import replace
 
+import diffusers
 import pytest
 import torch
-from side_by_side import PROMPT, model, pipeline
+from side_by_side import MODELS, PROMPT, model, pipeline, same, theirs
 
 from sdlearn.stages import text
 
@@ -196,3 +197,51 @@ def test_parts_that_are_missing():
         text.encode(replace(parts, text_encoder=None), PROMPT)
     with pytest.raises(ValueError, match="no tokenizer"):
         text.encode(replace(parts, tokenizer=None), PROMPT)
+
+
+# --- without the last layers
+
+
+@pytest.mark.parametrize("skip", [1, 2])
+@pytest.mark.parametrize("kind", ["sd1", "sd2-v", "pocket-sd15", "pocket-sd21"])
+def test_layers_are_left_out_as_the_pipelines_do(kind, skip, monkeypatch):
+    name_the_text_model(pipeline(kind), monkeypatch)
+    expected, _ = pipeline(kind).encode_prompt(
+        [PROMPT, OTHER], torch.device("cpu"), 1, False, clip_skip=skip
+    )
+    prompt = model(kind).encode([PROMPT, OTHER], skip=skip)
+    assert torch.equal(prompt.embeddings, expected)
+    plain = model(kind).encode([PROMPT, OTHER])
+    assert not torch.allclose(plain.embeddings, expected, atol=1e-3)
+    assert torch.equal(prompt.pooled, plain.pooled)
+
+
+@pytest.mark.parametrize("kind", ["sdxl", "pocket-sdxl"])
+def test_layers_are_left_out_as_sdxls_do(kind):
+    expected, _, pooled, _ = sdxl(kind).encode_prompt(PROMPT, clip_skip=1)
+    prompt = model(kind).encode(PROMPT, skip=1)
+    assert torch.equal(prompt.embeddings, expected) and torch.equal(prompt.pooled, pooled)
+    assert not torch.allclose(model(kind).encode(PROMPT).embeddings, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["pocket-sd15", "pocket-sdxl"])
+def test_a_picture_without_the_last_layer_is_the_pipelines(kind, monkeypatch):
+    pipe = sdxl(kind) if "xl" in kind else pipeline(kind)
+    name_the_text_model(pipe, monkeypatch)
+    run = theirs(pipe, PROMPT, steps=2, clip_skip=1)
+    made = model(kind)
+    same(made.generate(made.encode(PROMPT, skip=1), steps=2), run)
+
+
+def name_the_text_model(pipe, monkeypatch):
+    """diffusers asks for encoder.text_model, which transformers 5 has merged into the encoder."""
+    if not hasattr(pipe.text_encoder, "text_model"):
+        monkeypatch.setitem(vars(pipe.text_encoder), "text_model", pipe.text_encoder)
+
+
+def sdxl(kind):
+    if not kind.startswith("pocket-"):
+        return pipeline(kind)
+    pipe = diffusers.StableDiffusionXLPipeline.from_pretrained(MODELS / kind)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe

@@ -1,0 +1,44 @@
+"""Where a model and its runs lie: moved and checked as in loading, and what is free there."""
+
+import pytest
+import tiny
+import torch
+from side_by_side import model
+
+from sdlearn.models import wrap
+from sdlearn.models.places import choose_device
+from sdlearn.stages import request
+
+
+@pytest.mark.parametrize(
+    "asked", [{"device": torch.float16}, {"dtype": "float16"}, {"dtype": "fp16"}]
+)
+def test_a_model_is_moved_as_torch_does_or_by_name(asked):
+    moved = wrap(tiny.pipeline("sd1"))
+    assert moved.to(**asked) is moved
+    assert moved.dtype == torch.float16 and moved.device.type == "cpu"
+    assert moved.to("cpu", torch.float32).dtype == torch.float32
+    assert moved.to().dtype == torch.float32
+
+
+def test_a_device_that_is_not_here_is_told_as_in_loading(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", "12.8")
+    with pytest.raises(ValueError) as loading:
+        choose_device("cuda")
+    with pytest.raises(ValueError, match="no CUDA GPU") as moving:
+        model("sd1").to("cuda")
+    assert str(moving.value) == str(loading.value)
+
+
+def test_what_is_free_is_asked_where_the_latent_lies(monkeypatch):
+    monkeypatch.setattr(request._machine, "memory", lambda: (1000, 2000))
+    assert request._free(torch.device("cpu")) == 1000
+    monkeypatch.setattr(request._machine, "memory", lambda: (None, None))
+    assert request._free(torch.device("cpu")) == request.UNKNOWN
+    asked = []
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda place: asked.append(place) or (70, 99))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda place: 20)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda place: 5)
+    assert request._free(torch.device("cuda:1")) == 70 + 20 - 5
+    assert asked == [torch.device("cuda:1")]
