@@ -81,10 +81,10 @@ class Latents:
         pictures: Pictures | Frames,
         vae: AutoencoderKL,
         accelerator: Accelerator,
-        batch: int = 50,
+        batch: int = 16,
     ) -> Latents:
         """Encode every picture once; the scaling factor makes their variance 1."""
-        vae.to(accelerator.device)
+        vae.to(accelerator.device, memory_format=torch.channels_last)
         means, stds, told = [], [], []
         count = pictures.count
         for begin in tqdm(range(0, count, batch), desc="encoding", mininterval=2):

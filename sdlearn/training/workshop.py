@@ -38,8 +38,9 @@ from sdlearn.training.vae import DecoderStage, VAEStage
 
 __all__ = ["STAGES", "Workshop"]
 
-ROUNDING = 1e-3
-"""Scaling factors that differ by less than this share belong to the same autoencoder."""
+ROUNDING = 5e-3
+"""Scaling factors that differ by less than this share belong to the same autoencoder: the machine
+rounded otherwise, or the factor was measured on more of the same frames."""
 
 
 class UnfitTeacher(ValueError):
@@ -198,7 +199,7 @@ class Workshop:
             factor: Its scaling factor, if it was measured before.
             frames: Encode these, and not the pictures as they are.
         """
-        kind = "latents" if frames is None else "frames"
+        kind = "latents" if frames is None else f"frames-{_named(frames)}"
         path = self.folder / f"{kind}-{_digest(_encoder(vae))}.safetensors"
 
         def encode() -> dict[str, Tensor]:
@@ -315,10 +316,11 @@ class Workshop:
         return vae, self.latents(vae, framed.scaling_factor) if small else framed
 
     def _known_factor(self, measured: float) -> float:
-        """The scaling factor that the exported model has, if it differs by rounding alone.
+        """The scaling factor that the exported model has, if it differs by hardly anything.
 
-        Every kind of machine measures another last digit. A base model hands its latents over to
-        its refiner: once exported, both keep the factor that they have in common.
+        Every kind of machine measures another last digit, and more frames another third one. A
+        base model hands its latents over to its refiner: once exported, both keep the factor that
+        they have in common.
         """
         config = self.exported and self.exported / "vae" / "config.json"
         if not config or not config.exists():
@@ -415,6 +417,11 @@ class Workshop:
 def _encoder(vae: AutoencoderKL) -> dict[str, Tensor]:
     """The weights on which it hangs what a latent means."""
     return {n: t for n, t in vae.state_dict().items() if n.startswith(("enc", "quant"))}
+
+
+def _named(frames: Frames) -> str:
+    """A short name for frames: other sizes, cuts or another number of them have another."""
+    return hashlib.sha256(repr(frames).encode()).hexdigest()[:8]
 
 
 def _digest(tensors: dict[str, Tensor]) -> str:

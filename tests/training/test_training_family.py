@@ -331,6 +331,17 @@ def test_sdxl_is_told_sizes_and_sometimes_nothing(made):
     assert arguments["encoder_hidden_states"][1::2].any() and pooled[1::2].any()
 
 
+def test_other_frames_are_encoded_anew_and_the_same_ones_are_not(made, tmp_path):
+    _, shops = made
+    shop = shops["pocket-sdxl"]
+    vae, _ = shop._painter()
+    work = Workshop(shop.recipe, tmp_path / "work", shop.accelerator, shop.exported)
+    some = replace(shop.recipe.frames, count=3)
+    for asked, kept in ((some, 1), (some, 1), (replace(some, cut=1.0), 2)):
+        assert len(work.latents(vae, frames=asked)) == 3
+        assert len(list(work.folder.glob("frames-*.safetensors"))) == kept
+
+
 def test_growing_begins_where_the_small_pictures_ended(made):
     _, shops = made
     shop = shops["pocket-sdxl"]
