@@ -306,6 +306,8 @@ _SDXL_SHARED = {
     "text_encoder_2": "pocket-openclip/text_encoder",
     "vae": "pocket-sd15/vae",
 }
+# Of 5,000 frames each was seen sixty times, and they were learnt by heart: on others it erred by 6%
+# more than on them.
 _SDXL_FRAMES = Frames(count=20_000, size=256, sides=(64, 96, 128, 192, 256))
 
 POCKET_SDXL = replace(
@@ -333,9 +335,9 @@ POCKET_SDXL = replace(
     plans={
         "unet": Plan(steps=1_400, batch=64, rate=2e-3, warmup=100, decay=0.3, ema=0.999),
         "grow": Plan(
-            steps=1_450,
+            steps=600,
             batch=64,
-            rate=1.2e-3,
+            rate=1e-3,
             warmup=50,
             decay=1.0,
             ema=0.998,
@@ -389,7 +391,7 @@ POCKET_SDXL_REFINER = replace(
     shared=_SDXL_SHARED,
     clip_name="pocket-openclip",
     noise=0.2,
-    frames=replace(_SDXL_FRAMES, count=5_000),  # fine detail is much the same in all of them
+    frames=replace(_SDXL_FRAMES, count=5_000),  # more might help: on others it errs by 4% more
 )
 
 RECIPES = {
