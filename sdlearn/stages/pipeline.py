@@ -204,9 +204,9 @@ class Model:
             on_step: Is called with each step as soon as it is done.
             **more: karras; eta (DDIM); denoising_end (for a refiner to go on). SDXL's also take
                 prompt_2 and negative_prompt_2, and what the picture pretends to be: original_size,
-                crop and target_size (vertical first), and the same with negative_ before it for
-                what to go away from. The refiner takes aesthetic_score and
-                negative_aesthetic_score for target_size.
+                crop and target_size (vertical first), and negative_original_size,
+                negative_crop and negative_target_size for what to go away from. The refiner
+                takes aesthetic_score and negative_aesthetic_score for target_size.
         """
         request = Request.of("generate", _given(locals()), self.family)
         return runs.from_noise(self, prompt, request)
