@@ -36,6 +36,10 @@
     }
   }
 
-  addEventListener("load", reach);
-  addEventListener("resize", reach);
+  // Places grow and shrink without a word from the window, too: its other columns come and go.
+  const placed = new ResizeObserver(() => requestAnimationFrame(reach));
+  addEventListener("load", () => {
+    reach();
+    for (const one of document.querySelectorAll(wide)) placed.observe(one);
+  });
 })();
