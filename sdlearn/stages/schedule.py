@@ -147,8 +147,8 @@ class Schedule:
     def arrivals(self) -> Tensor:
         """What is left of the picture's variance after each step, shape [steps].
 
-        The next station, but for a DDIM whose stations are not evenly spaced (linspace, and
-        trailing where the steps don't divide the 1000): diffusers' DDIM always goes to
+        The next station, but for a DDIM or PLMS whose stations are not evenly spaced (linspace,
+        and trailing where the steps don't divide the 1000): diffusers' always go to
         ``t - 1000 // steps``, wherever the network is asked next.
         """
         levels = [self._arrival(group[-1].place) for group in self.calls]
@@ -228,8 +228,10 @@ class Schedule:
 
     def _arrival(self, place: int) -> float:
         """Where the scheduler's step from one of its places leads."""
-        if self.name != "ddim":
+        if self.name not in ("ddim", "plms"):
             return self._all_levels[place + 1]
+        if self.name == "plms" and place == self.begin + 1:  # where its look ahead was
+            return self._all_levels[place]
         width = self.scheduler.config.num_train_timesteps // self.steps
-        t = int(self.scheduler.timesteps[place]) - width  # DDIMScheduler.step's own rule
+        t = int(self.scheduler.timesteps[place]) - width  # their schedulers' own rule
         return float(self.scheduler.alphas_cumprod[t]) if t >= 0 else self._first_level()

@@ -85,7 +85,7 @@ SHARED = """## Shared with other models
 """
 
 FRAMES = """
-{count:,} of the scenes were drawn anew with sides of {sides} pixels, enlarged to {size}, and
+{count:,} of the scenes were drawn anew{full} with sides of {sides} pixels, enlarged to {size}, and
 {cut:.0%} of them cut out of pictures {zoom:g} times as large. The U-Net was told of both{more}.
 """
 
@@ -201,7 +201,10 @@ def text(folder: Path) -> str:
     )
     if frames:
         sides = f"{', '.join(map(str, frames['sides'][:-1]))} and {frames['sides'][-1]}"
-        data += FRAMES.format(**{**frames, "sides": sides, "more": _refines(recipe)})
+        whole = frames.get("full", 0)  # older records don't say it
+        full = f", {whole:.0%} with sides of {frames['size']} and the others" if whole else ""
+        known = {"sides": sides, "full": full, "more": _refines(recipe)}
+        data += FRAMES.format(**frames | known)
     evaluation = _read(folder / EVALUATION)
     if evaluation and evaluation.get("weights") != weights(folder):
         evaluation = None  # what was measured is another model

@@ -32,6 +32,8 @@ def time_ids(frames: Frames, index: int) -> tuple[int, int, int, int, int, int]:
     """
     rng = np.random.Generator(np.random.PCG64([index, 47]))
     side = frames.sides[rng.integers(len(frames.sides))]
+    if frames.full and rng.random() < frames.full:
+        side = frames.size
     top = left = 0
     if rng.random() < frames.cut:
         places = (enlarged(frames) - frames.size) // CUTS + 1

@@ -271,6 +271,24 @@ def test_ddim_arrives_by_a_rule_of_its_own(spacing):
     assert not torch.equal(schedule.arrivals[:-1], schedule.alpha_bars[1:-1])
 
 
+@pytest.mark.parametrize("spacing", ["leading", "linspace", "trailing"])
+@pytest.mark.parametrize("strength", [1.0, 0.6])
+def test_plms_arrives_where_its_scheduler_goes(spacing, strength, monkeypatch):
+    schedule = made("plms", 7, timestep_spacing=spacing).from_strength(strength)
+    scheduler, reached = schedule.fresh(torch.device("cpu")), []
+    step = scheduler._get_prev_sample
+
+    def watched(sample, t, t_next, answer):
+        levels = scheduler.alphas_cumprod.double()
+        reached.append(levels[t_next] if t_next >= 0 else schedule.alpha_bars[-1])
+        return step(sample, t, t_next, answer)
+
+    monkeypatch.setattr(scheduler, "_get_prev_sample", watched)
+    for t in scheduler.timesteps[schedule.begin :]:
+        scheduler.step(torch.ones(1), t, torch.ones(1))
+    assert schedule.arrivals.tolist() == reached[1:]  # the first step is taken twice
+
+
 # --- set for another model
 
 

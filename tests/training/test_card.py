@@ -88,6 +88,10 @@ def test_few_pictures_and_a_base_model_are_told(folder):
     assert "With 8 pictures of a kind each counts 0.125." in text
     assert "of a score: 2.5 for the smallest, 6 for the largest.\n" in text
     assert "It learnt at timesteps below 250 of 1,000 only" in text
+    assert "drawn anew with sides of 64 and 128 pixels, enlarged to 128" in text
+    record["recipe"]["frames"]["full"] = 0.5
+    (refiner / "recipe.json").write_text(json.dumps(record))
+    assert "drawn anew, 50% with sides of 128 and the others with sides" in card.text(refiner)
     (folder / card.EVALUATION).parent.mkdir()
     (folder / card.EVALUATION).write_text(json.dumps(EVALUATION))
     assert "each counts" not in card.text(folder) and "walked" not in card.text(folder)

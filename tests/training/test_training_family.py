@@ -504,6 +504,16 @@ def test_a_frame_is_what_is_told_of_it():
         )
 
 
+def test_a_share_of_the_frames_has_its_full_size():
+    def small(full):
+        some = Frames(count=400, size=64, sides=(32, 48, 64), full=full)
+        return np.mean([frames.time_ids(some, i)[0] < 64 for i in range(some.count)])
+
+    assert small(full=0.0) == pytest.approx(2 / 3, abs=0.08)
+    assert small(full=0.5) == pytest.approx(1 / 3, abs=0.08)
+    assert small(full=1.0) == 0
+
+
 def test_small_originals_are_blurred_when_they_are_enlarged():
     def sharpness(side):
         some = Frames(count=20, size=128, sides=(side,), cut=0.0)
