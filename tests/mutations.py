@@ -138,8 +138,8 @@ MUTATIONS = (
     ),
     Mutation(
         "inpainting keeps a clean picture beside a noisy one",
-        "stages/denoising.py",
-        "known = self.scheduler.add_noise(known, self.mask.eps, timesteps[place + 1][None])",
+        "stages/masking.py",
+        "known = scheduler.add_noise(known, self.eps, timesteps[place + 1][None])",
         "known = known",
         "10",
     ),

@@ -127,7 +127,7 @@ BROAD = Exercise(
 
 
 def _calls(steps: int, guidance_scale: float) -> int:
-    """Both halves, unless one of them says it all: stages.denoising.Guidance.halves."""
+    """Both halves, unless one of them says it all: stages.guiding.Guidance.halves."""
     return steps * (1 if guidance_scale in (0, 1) else 2)
 
 

@@ -7,6 +7,7 @@ uncropped pictures.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,11 +54,18 @@ def added(parts: Any, pooled: Tensor, sizes: Sizes) -> dict[str, Tensor]:
     return {"text_embeds": pooled, "time_ids": ids}
 
 
-def guidance_embedding(parts: Any, guidance_scale: float, count: int) -> Tensor | None:
+def sizes_told(parts: Any, prompts: Sequence[Any], sizes: Sequence[Sizes]) -> dict[str, Any]:
+    """The U-Net's extra inputs for all halves: pooled text and sizes."""
+    told = [added(parts, one.pooled, of) for one, of in zip(prompts, sizes, strict=True)]
+    joined = {name: torch.cat([one[name] for one in told]) for name in told[0]}
+    return {"added_cond_kwargs": joined}
+
+
+def guidance_told(parts: Any, guidance_scale: float, count: int) -> dict[str, Any]:
     """The guidance as a vector, for U-Nets that were distilled to be told it (LCM)."""
     width = parts.unet.config.time_cond_proj_dim
     if width is None:
-        return None
+        return {}
     half = width // 2
     w = torch.tensor([guidance_scale - 1.0]).repeat(count) * 1000.0
     rate = torch.log(torch.tensor(10000.0)) / (half - 1)
@@ -66,4 +74,4 @@ def guidance_embedding(parts: Any, guidance_scale: float, count: int) -> Tensor 
     embedding = torch.cat([angles.sin(), angles.cos()], dim=1)
     if width % 2:
         embedding = torch.nn.functional.pad(embedding, (0, 1))
-    return embedding.to(parts.device, parts.dtype)
+    return {"timestep_cond": embedding.to(parts.device, parts.dtype)}

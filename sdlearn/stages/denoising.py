@@ -8,7 +8,7 @@ a function that is given the loop before each step, and does just that.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,64 +17,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sdlearn.equations import guidance, schedules
+from sdlearn.equations import schedules
 from sdlearn.stages import attention, checks, conditioning
 from sdlearn.stages.conditioning import Sizes
+from sdlearn.stages.guiding import HALVES, Guidance
 from sdlearn.stages.keeping import Answered, Keeper
+from sdlearn.stages.masking import Mask
 from sdlearn.stages.parts import Parts
 from sdlearn.stages.schedule import Call, Schedule
 from sdlearn.stages.text import Prompt
 from sdlearn.stages.undoing import Before
 from sdlearn.trace import Attention, Look, Record, Step, Tokens, markup
 
-HALVES = ("uncond", "cond")  # in the order in which they lie in the network's batch
-
 Intervention = Callable[["Denoising"], None]
-
-
-@dataclass(frozen=True, eq=False)
-class Mask:
-    """What inpainting needs on the way.
-
-    Attributes:
-        mask: 1 where something new is to be drawn, shape [batch, 1, h, w].
-        known: The picture's latent, shape [batch, C, h, w]: of the whole picture where the
-            latents are blended, of the masked one where the U-Net is given it.
-        eps: The noise that the known part is brought to each level with; None where the U-Net is
-            given mask and picture as channels.
-    """
-
-    mask: Tensor
-    known: Tensor
-    eps: Tensor | None
-
-
-@dataclass(frozen=True)
-class Guidance:
-    """How far to go from the unprompted answer to the prompted one, and beyond.
-
-    Attributes:
-        scale: 0 ignores the prompt, 1 is the prompted answer alone.
-        rescale: How much of the prompted answer's contrast is given back, 0 to 1.
-    """
-
-    scale: float
-    rescale: float = 0.0
-
-    @property
-    def halves(self) -> tuple[str, ...]:
-        """What the network must be asked: both, or only the half that counts."""
-        return {0.0: ("uncond",), 1.0: ("cond",)}.get(self.scale, HALVES)
-
-    def guided(self, answers: Mapping[str, Tensor]) -> Tensor:
-        """One answer out of both."""
-        if len(answers) == 1:
-            return next(iter(answers.values()))
-        both = answers["uncond"], answers["cond"]
-        answer = guidance.classifier_free_guidance(*both, self.scale)
-        if self.rescale:
-            answer = guidance.rescale_guidance(answer, answers["cond"], self.rescale)
-        return answer
 
 
 @dataclass(eq=False, repr=False)
@@ -336,7 +291,10 @@ class Denoising(Iterator[Step]):
         told = self.scheduler.step(answer, t, self.sample, **self._options, return_dict=True)
         x0 = getattr(told, "pred_original_sample", None)
         x0 = getattr(told, "denoised", None) if x0 is None else x0  # LCM's name for it
-        self.sample = self._left = self._blended(told.prev_sample, call.place)
+        left = told.prev_sample
+        if self.mask is not None:
+            left = self.mask.blended(left, self.scheduler, call.place)
+        self.sample = self._left = left
         return Answered(shown, answers, answer, x0)
 
     def _ask(self, t: Tensor, halves: tuple[str, ...]) -> tuple[dict[str, Tensor], Tensor]:
@@ -344,9 +302,8 @@ class Denoising(Iterator[Step]):
         batch = torch.cat([self.sample] * len(halves)) if len(halves) > 1 else self.sample
         batch = self.scheduler.scale_model_input(batch, t)
         shown = batch[: len(self.sample)]
-        if self.mask is not None and self.mask.eps is None:
-            extra = torch.cat([self.mask.mask, self.mask.known], dim=1)
-            batch = torch.cat([batch, extra.repeat(len(halves), 1, 1, 1)], dim=1)
+        if self.mask is not None:
+            batch = self.mask.beside(batch, len(halves))
         words, more = self._conditions(halves)
         with ExitStack() as stack:
             if self.edits:
@@ -368,21 +325,12 @@ class Denoising(Iterator[Step]):
                 self.uncond = self.uncond()
             prompts = [self.cond if half == "cond" else self.uncond for half in halves]
             words = torch.cat([prompt.embeddings for prompt in prompts])
-            more: dict[str, Any] = {}
-            embedding = conditioning.guidance_embedding(
-                self.parts, self.guidance.scale, len(self.sample)
-            )
-            if embedding is not None:
-                more["timestep_cond"] = embedding
+            count = len(self.sample)
+            more = conditioning.guidance_told(self.parts, self.guidance.scale, count)
             if self.sizes is not None:
                 of = dict(zip(("cond", "uncond"), self.sizes, strict=True))
-                told = [
-                    conditioning.added(self.parts, prompt.pooled, of[half])
-                    for half, prompt in zip(halves, prompts, strict=True)
-                ]
-                more["added_cond_kwargs"] = {
-                    name: torch.cat([one[name] for one in told]) for name in told[0]
-                }
+                sizes = [of[half] for half in halves]
+                more |= conditioning.sizes_told(self.parts, prompts, sizes)
             self._inputs[key] = words, more
         return self._inputs[key]
 
@@ -400,15 +348,6 @@ class Denoising(Iterator[Step]):
             return torch.cat([others, cond])
 
         return attention.changing(self.places, [only_cond], tuple(self.sample.shape[-2:]))
-
-    def _blended(self, latent: Tensor, place: int) -> Tensor:
-        """Inpainting with a plain model: outside of the mask the picture is what it was."""
-        if self.mask is None or self.mask.eps is None:
-            return latent
-        known, timesteps = self.mask.known, self.scheduler.timesteps
-        if place + 1 < len(timesteps):
-            known = self.scheduler.add_noise(known, self.mask.eps, timesteps[place + 1][None])
-        return (1 - self.mask.mask) * known + self.mask.mask * latent
 
     # -- the record ---------------------------------------------------------------------------
 

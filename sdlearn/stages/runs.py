@@ -16,7 +16,9 @@ from PIL import Image
 from torch import Tensor
 
 from sdlearn.stages import checks, handing, latents, text
-from sdlearn.stages.denoising import Denoising, Guidance, Mask
+from sdlearn.stages.denoising import Denoising
+from sdlearn.stages.guiding import Guidance
+from sdlearn.stages.masking import Mask
 from sdlearn.stages.request import Request
 from sdlearn.stages.schedule import Schedule
 from sdlearn.stages.text import Prompt

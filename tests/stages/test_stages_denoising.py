@@ -8,7 +8,7 @@ import torch
 from side_by_side import COUNTERPARTS, PROMPT, model
 
 from sdlearn.equations import predictions, samplers
-from sdlearn.stages.denoising import Guidance
+from sdlearn.stages.guiding import Guidance
 from sdlearn.trace import Record
 
 OTHER = "the dream beach"
