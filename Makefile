@@ -14,7 +14,7 @@ NBVAL   := --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitiz
 .PHONY: help setup lab test lessons doctor book bench lint format lock clean
 
 help:   ## list what can be made
-	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 16
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 setup:  ## make .venv from requirements.lock; nothing to do when it is up to date
 	@$(PYTHON) tools/bootstrap.py

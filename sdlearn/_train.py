@@ -38,7 +38,10 @@ def train(
             run.run(name, *where, stop_at=stop_at, go_on=go_on, compiled=compiled)
         finally:
             if _first_process() and name in run.RECIPES:
-                curves(_path(folder) or run.default_folder(name), name)
+                try:
+                    curves(_path(folder) or run.default_folder(name), name)
+                except (ValueError, OSError) as error:  # what is to be said is more than that
+                    print(f"The curves could not be drawn: {error}", flush=True)
     except (ValueError, OSError, FloatingPointError) as error:
         raise TrainError(str(error)) from error
     except stopping.Stopped as error:
@@ -99,8 +102,9 @@ def curves(folder: Path, name: str) -> list[Path]:
         steps = columns.pop("step")
         if len(steps) > 1:
             figure = views.learning(steps, columns, title=f"{name}: {path.parent.name}")
-            figure.save(path.with_name("curves.png"))
-            written.append(path.with_name("curves.png"))
+            target, draft = path.with_name("curves.png"), path.with_name(".curves.png")
+            figure.save(draft)
+            written.append(draft.replace(target))
     return written
 
 
@@ -150,16 +154,19 @@ def _evaluate(
     others = {"redrawn": sweeps.redrawn(pair[0])}
     if pair[1] is not None:  # what would the base model have drawn alone, in as many steps?
         others["base"] = sweeps.model_draws(pair[0], **settings)()
+    kept: dict[str, Any] = {**settings, "weights": card.weights(folder)}
     result = _asked(draws(), count)
+    kept["rows"] = [asdict(row) for row in result.rows]
+    _keep(target, folder, kept, result.markdown())  # what comes next may be broken off
     result = result.beside(**{name: _asked(draw, count) for name, draw in others.items()})
     print(f"{folder.name}, {steps} DDIM steps, guidance {guidance_scale:g}\n\n{result}")
-    kept = {**settings, "weights": card.weights(folder)}
     kept["rows"] = [asdict(row) for row in result.rows]
+    _keep(target, folder, kept, result.markdown())
     told = conditioning.measured(*pair, **settings)
     if told:
         kept["conditioning"] = told
         print("\n" + conditioning.markdown(told))
-    _keep(target, folder, kept, result.markdown())
+        _keep(target, folder, kept, result.markdown())
     if sweep:
         kept["sweep_count"] = sweep
         for what, rows in _swept(draws, sweep):
@@ -167,6 +174,8 @@ def _evaluate(
             if target is not None:
                 _figure(rows, what).save(Path(target) / f"{what}.png")
             _keep(target, folder, kept, result.markdown())
+    if target is not None:
+        print(f"Kept in {target}")
 
 
 def _bar(**settings: Any) -> Any:
@@ -224,7 +233,7 @@ def _keep(target: str | None, folder: Path, kept: dict[str, Any], table: str) ->
     draft.replace(path)
     (place / "pocketeval.md").write_text(table + "\n", "utf-8")
     if place.resolve() == (folder / card.EVALUATION).parent.resolve():
-        print(card.write(folder))
+        card.write(folder)
 
 
 def _figure(rows: Sequence, what: str):

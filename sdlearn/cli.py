@@ -11,16 +11,17 @@ import sys
 from collections.abc import Sequence
 
 from sdlearn import __version__
+from sdlearn._arguments import port, positive, several, split, take_back
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command, and return its exit code."""
-    ours, jupyters = _split(sys.argv[1:] if argv is None else list(argv))
+    ours, jupyters = split(sys.argv[1:] if argv is None else list(argv))
     parser = _parser()
     arguments = parser.parse_args(ours)
     arguments.jupyters = jupyters
     if "last" in arguments:
-        _take_back(arguments)
+        take_back(arguments)
     if arguments.run is None:
         parser.print_help()
         return 0
@@ -52,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         "stays so until --no-blank",
     )
     lab.add_argument("--no-browser", action="store_true", help="print the address only")
-    lab.add_argument("--port", type=_port, help="where JupyterLab listens (default: 8888)")
+    lab.add_argument("--port", type=port, help="where JupyterLab listens (default: 8888)")
     lab.add_argument("--ip", help="the address it listens on (default: this machine only)")
     lab.add_argument("--copy-only", action="store_true", help="copy the lessons, open nothing")
     lab.set_defaults(run=_lab)
@@ -67,11 +68,11 @@ def _parser() -> argparse.ArgumentParser:
     draw.add_argument("--model", metavar="NAME", help="a name, a folder or a file (pocket-sd15)")
     draw.add_argument("--negative", metavar="TEXT", help="a prompt to go away from")
     draw.add_argument("--seed", nargs="+", default=["0"], metavar="N", help="a picture for each")
-    draw.add_argument("--steps", type=_positive, default=25, metavar="N", help="(25)")
+    draw.add_argument("--steps", type=positive, default=25, metavar="N", help="(25)")
     draw.add_argument("--guidance", type=float, metavar="S", help="its scale (the model's usual)")
     draw.add_argument("--sampler", metavar="NAME", help='such as ddim or "DPM++ 2M Karras"')
-    draw.add_argument("--height", type=_positive, metavar="PIXELS")
-    draw.add_argument("--width", type=_positive, metavar="PIXELS")
+    draw.add_argument("--height", type=positive, metavar="PIXELS")
+    draw.add_argument("--width", type=positive, metavar="PIXELS")
     draw.add_argument("--image", metavar="FILE", help="begin with this picture")
     draw.add_argument(
         "--strength",
@@ -108,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
         "--stage", nargs="+", metavar="STAGE", help="only these: tokenizer clip text vae unet ..."
     )
     train.add_argument("--folder", metavar="DIR", help="where checkpoints and pictures lie")
-    train.add_argument("--stop-at", type=_positive, metavar="N", help="end each stage at step N")
+    train.add_argument("--stop-at", type=positive, metavar="N", help="end each stage at step N")
     train.add_argument(
         "--go-on",
         action="store_true",
@@ -129,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--unfinished", action="store_true", help="export half-trained stages too")
     train.set_defaults(run=_train, parser=train, last=(model, ("stage",)))
-    prompt.required = model.required = False  # of argparse: `_take_back` sees to that
+    prompt.required = model.required = False  # of argparse: `take_back` sees to that
 
     evaluate = commands.add_parser(
         "eval",
@@ -139,13 +140,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("model", metavar="MODEL", help="a pocket model, or a diffusers folder")
     evaluate.add_argument(
-        "--count", type=_positive, default=200, help="prompts of each kind (default: 200)"
+        "--count", type=several, default=200, help="prompts of each kind (default: 200)"
     )
-    evaluate.add_argument("--steps", type=_positive, default=25, help="DDIM steps (default: 25)")
+    evaluate.add_argument("--steps", type=positive, default=25, help="DDIM steps (default: 25)")
     evaluate.add_argument("--guidance", type=float, default=5.0, help="its scale (default: 5)")
     evaluate.add_argument(
         "--sweep",
-        type=_positive,
+        type=several,
         metavar="N",
         help="also vary steps and guidance, with N prompts of each kind",
     )
@@ -158,55 +159,6 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="say what is here, what is not, and what to do")
     doctor.set_defaults(run=_doctor)
     return parser
-
-
-def _split(argv: list[str]) -> tuple[list[str], list[str]]:
-    """Part our own arguments from those after `lab ... --`, which go to JupyterLab as they are.
-
-    Elsewhere `--` means what it means everywhere: what follows is no option.
-    """
-    at = argv.index("--") if argv[:1] == ["lab"] and "--" in argv else len(argv)
-    return argv[:at], argv[at + 1 :]
-
-
-def _take_back(arguments: argparse.Namespace) -> None:
-    """Give a command the argument that an option of several values took along: --seed 3 PROMPT.
-
-    Such an option takes all that follows it, up to the next option. Where the argument was not
-    found elsewhere, the last of those values is it.
-    """
-    wanted, options = arguments.last
-    for option in options:
-        values = getattr(arguments, option) or []
-        its_own = option == "seed" and _is_number(values[-1])
-        if getattr(arguments, wanted.dest) is None and len(values) > 1 and not its_own:
-            setattr(arguments, wanted.dest, values.pop())
-    if getattr(arguments, wanted.dest) is None:
-        arguments.parser.error(f"the following arguments are required: {wanted.metavar}")
-    if "seed" in arguments:
-        if wrong := [text for text in arguments.seed if not _is_number(text)]:
-            arguments.parser.error(f"argument --seed: a whole number, not {wrong[0]!r}")
-        arguments.seed = [int(text) for text in arguments.seed]
-
-
-def _is_number(text: str) -> bool:
-    try:
-        int(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _port(text: str) -> int:
-    if not text.isdigit() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {text!r}")
-    return int(text)
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"a whole number from 1 up, not {text!r}")
-    return int(text)
 
 
 def _lab(arguments: argparse.Namespace) -> int:
@@ -277,6 +229,10 @@ def _eval(arguments: argparse.Namespace) -> int:
         )
     except train.TrainError as error:
         return _fail(error)
+    except KeyboardInterrupt:
+        kept = f" What was measured is in {arguments.to}." if arguments.to else ""
+        _fail(f"stopped.{kept}")
+        return 130
     return 0
 
 
@@ -287,6 +243,9 @@ def _book(arguments: argparse.Namespace) -> int:
         return book.build()
     except book.BookError as error:
         return _fail(error)
+    except KeyboardInterrupt:
+        _fail("stopped.")
+        return 130
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

@@ -32,6 +32,7 @@ ALLOWED = {
     # The commands, and the private modules that do their work. They start nothing heavy.
     "_resources": set(),
     "_machine": set(),
+    "_arguments": set(),
     "_lab": {"_resources"},
     "_book": {"_resources"},
     "_doctor": {"models", "_resources", "_machine", "__init__"},  # __init__ for the version
@@ -40,7 +41,16 @@ ALLOWED = {
     "__main__": {"cli"},
     "cli": {
         *("lessons", "training", "views", "world", "models", "stages", "trace", "equations"),
-        *("_book", "_doctor", "_generate", "_lab", "_train", "_resources", "__init__"),
+        *(
+            "_arguments",
+            "_book",
+            "_doctor",
+            "_generate",
+            "_lab",
+            "_train",
+            "_resources",
+            "__init__",
+        ),
     },
     # `import sdlearn` itself names everything, lazily.
     "__init__": {"equations", "trace", "world", "stages", "models", "views", "training", "lessons"},

@@ -1,7 +1,7 @@
 """Write requirements.lock: one exact version of everything, for Python 3.10 and newer.
 
     make lock                     # keep what is locked, add what pyproject.toml newly asks for
-    make lock ARGS="--upgrade"    # take the newest versions instead
+    make lock ARGS="--upgrade"    # take the newest versions instead (but for torch's: see TORCH)
 
 `uv` resolves for all Python versions and platforms at once; it is installed into a temporary
 environment, because nothing else here needs it. The lock has no index address and no hashes: the

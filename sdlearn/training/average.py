@@ -30,7 +30,14 @@ class Average:
 
     @torch.no_grad()
     def load(self, weights: dict[str, Tensor]) -> None:
-        """Take over weights, by name; in place, so that their layout in memory stays."""
+        """Take over weights, by name; in place, so that their layout in memory stays.
+
+        Raises:
+            KeyError: They have other names, or other shapes.
+        """
+        shapes = [{n: t.shape for n, t in one.items()} for one in (weights, self.weights)]
+        if other := sorted(n for n, _ in shapes[0].items() ^ shapes[1].items()):
+            raise KeyError(f"{other[0]} is not as in the model, and {len(other) - 1} more")
         for name, mine in self.weights.items():
             mine.copy_(weights[name])
 

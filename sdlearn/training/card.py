@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sdlearn import world
+from sdlearn import _resources, world
 from sdlearn.training import conditioning
 from sdlearn.training.frames import SCORES as SCORES_TOLD
 from sdlearn.training.pocketeval import Result, Row
@@ -61,19 +61,19 @@ Pocket World does not have mean nothing to it.
 CODE = {
     "StableDiffusionPipeline": """from diffusers import StableDiffusionPipeline
 
-pipe = StableDiffusionPipeline.from_pretrained("data/models/{name}", safety_checker=None)
+pipe = StableDiffusionPipeline.from_pretrained("{place}", safety_checker=None)
 pipe("a big red cat wearing a crown, on the grass", num_inference_steps=25).images[0]""",
     "StableDiffusionXLPipeline": """from diffusers import StableDiffusionXLPipeline
 
-pipe = StableDiffusionXLPipeline.from_pretrained("data/models/{name}")
+pipe = StableDiffusionXLPipeline.from_pretrained("{place}")
 pipe("a big red cat wearing a crown, on the grass", num_inference_steps=25).images[0]""",
     "StableDiffusionXLImg2ImgPipeline": """from diffusers import (
     StableDiffusionXLImg2ImgPipeline,
     StableDiffusionXLPipeline,
 )
 
-base = StableDiffusionXLPipeline.from_pretrained("data/models/pocket-sdxl")
-refiner = StableDiffusionXLImg2ImgPipeline.from_pretrained("data/models/{name}")
+base = StableDiffusionXLPipeline.from_pretrained("{base}")
+refiner = StableDiffusionXLImg2ImgPipeline.from_pretrained("{place}")
 told = {{"prompt": "a big red cat wearing a crown, on the grass", "num_inference_steps": 25}}
 begun = base(**told, denoising_end=0.8, output_type="latent").images
 refiner(**told, image=begun, denoising_start=0.8).images[0]""",
@@ -81,7 +81,7 @@ refiner(**told, image=begun, denoising_start=0.8).images[0]""",
 
 SHARED = """## Shared with other models
 
-{parts}. They lie there, and here are links to them.
+{parts}. {how}.
 """
 
 FRAMES = """
@@ -191,7 +191,7 @@ def text(folder: Path) -> str:
         name=folder.name,
         mirrors=recipe["mirrors"],
         size=frames["size"] if frames else recipe["size"],
-        code=CODE[pipeline].format(name=folder.name),
+        code=CODE[pipeline].format(place=_place(folder), base=_place(_base_of(folder))),
     )
     data = DATA.format(
         pictures=recipe["pictures"],
@@ -211,7 +211,7 @@ def text(folder: Path) -> str:
     parts = [
         about,
         data,
-        _shared(recipe),
+        _shared(recipe, folder),
         _training(record, folder),
         _evaluation(evaluation, folder, recipe),
         _conditioning(evaluation),
@@ -240,7 +240,7 @@ def weights(folder: Path) -> dict[str, str]:
     """
     folders = {"": folder}
     if folder.name.endswith("-refiner"):
-        folders["base: "] = folder.with_name(folder.name.removesuffix("-refiner"))
+        folders["base: "] = _base_of(folder)
     return {
         whose + path.relative_to(place).as_posix(): _digest(path)
         for whose, place in folders.items()
@@ -252,7 +252,18 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
-def _shared(recipe: dict[str, Any]) -> str:
+def _base_of(folder: Path) -> Path:
+    """A refiner's base model lies beside it."""
+    return folder.with_name(folder.name.removesuffix("-refiner"))
+
+
+def _place(folder: Path) -> str:
+    """Where a model lies: the package's own as one who stands in a checkout says it."""
+    own = _resources.data_dir() / "models"
+    return f"data/models/{folder.name}" if folder.parent == own else folder.as_posix()
+
+
+def _shared(recipe: dict[str, Any], folder: Path) -> str:
     by_place: dict[str, list[str]] = {}
     shared = dict(recipe.get("shared") or {})
     if recipe.get("sees"):  # its reader lies whole beside the half that sees
@@ -260,7 +271,10 @@ def _shared(recipe: dict[str, Any]) -> str:
     for part, place in shared.items():
         by_place.setdefault(place, []).append(f"`{part}`")
     listed = [f"{' and '.join(names)}: `{place}`" for place, names in by_place.items()]
-    return SHARED.format(parts="; ".join(listed)) if listed else ""
+    found = [folder / part for part in shared]
+    linked = all(one.is_symlink() or any(map(Path.is_symlink, one.glob("*"))) for one in found)
+    how = "They lie there, and here are links to them" if linked else "Here are copies"
+    return SHARED.format(parts="; ".join(listed), how=how) if listed else ""
 
 
 def _conditioning(measured: dict[str, Any] | None) -> str:
@@ -350,17 +364,16 @@ def _runs(made: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _evaluation(measured: dict[str, Any] | None, folder: Path, recipe: dict[str, Any]) -> str:
     title = "## PocketEval: does it draw what it was asked?\n\n"
     if measured is None:
-        return title + f"Not measured yet: `sdlearn eval {folder.name} --to {EVALUATION.parent}`.\n"
+        place = _place(folder)
+        how = f"sdlearn eval {place} --to {place}/{EVALUATION.parent}"
+        return f"{title}Not measured yet: `{how}`.\n"
     result = Result(tuple(Row(**row) for row in measured["rows"]))
     said = (
         f"{measured['steps']} DDIM steps, guidance {measured['guidance_scale']:g}. The pictures "
         "are read by `world.check`, which never saw a model's picture when it learnt."
     )
     if recipe.get("noise", 1.0) < 1:
-        base, steps = (
-            folder.name.removesuffix("-refiner"),
-            recipe["scheduler"]["num_train_timesteps"],
-        )
+        base, steps = _base_of(folder).name, recipe["scheduler"]["num_train_timesteps"]
         said += (
             f" A refiner draws nothing alone: {base} walked the timesteps from {steps - 1} to "
             f"{round(recipe['noise'] * steps)}, and left the rest to it."

@@ -54,6 +54,7 @@ def write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | Non
     try:
         flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         save_file(flat, draft, metadata=metadata)
+        draft.chmod(0o644)  # safetensors writes for its owner alone; a folder may be shared
         with open(draft, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(draft, path)
@@ -67,18 +68,36 @@ def load(folder: Path) -> tuple[int, dict[str, Tensor], dict[str, object]] | Non
     """The newest checkpoint that can be read: step, tensors, facts. None if there is none.
 
     A broken one (a disk that was full, a copy cut short) is named, set aside and passed over.
+
+    Raises:
+        ValueError: All of them are broken. Nobody should find out after a night that the training
+            began anew.
+        OSError: One could not be read, and may be whole: another person's, or a disk's trouble.
     """
-    for path in reversed(list_all(folder)):
+    found = list_all(folder)
+    for path in reversed(found):
         try:
             with safe_open(path, framework="pt") as file:
                 facts = json.loads(file.metadata()["facts"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return int(facts["step"]), tensors, facts
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        except FileNotFoundError:  # another process was faster, and set it aside
+            continue
+        except OSError as error:
+            raise OSError(
+                f"{path} can't be read ({error}). It may well be whole: see to the disk, or to "
+                "who may read it, and start again."
+            ) from error
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
             aside = path.with_suffix(".broken")
-            with suppress(FileNotFoundError):  # another process was faster
+            with suppress(FileNotFoundError):
                 os.replace(path, aside)
             print(f"{path.name} can't be read ({error}); set aside as {aside.name}.", flush=True)
+    if found:
+        raise ValueError(
+            f"No checkpoint in {folder} can be read; they are set aside, their names end in "
+            ".broken. The same command begins this stage anew."
+        )
     return None
 
 

@@ -1,6 +1,6 @@
 """What SDXL is told beside the prompt, and what its refiner adds: does either show?
 
-Three questions, each answered by a measure of the pictures themselves:
+Four questions, each answered by a measure of the pictures themselves:
 
 - told of a smaller original, does it draw coarser (`details`)?
 - told of a cut further to the right, does the thing stand further to the left (`cuts`)?

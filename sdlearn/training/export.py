@@ -3,7 +3,8 @@
 A part whose training is finished can be put there before the others are: the folder becomes a
 whole pipeline with the last of them. Parts that are another model's are symbolic links to it,
 where both lie side by side, and copies elsewhere. Everything is written aside, read back, weighed,
-and only then moved into place.
+and only then moved into place; what had to make room comes back if that fails. (CLIP's halves lie
+in two folders. Killed between the two, export again.)
 
 `facts` are what `recipe.json` tells of a stage beside the recipe: how many steps made it, and how
 good it was found to be. `models` is where the models lie whose parts others share; None: beside
@@ -91,11 +92,7 @@ def export_clip(
         vision.vision_model.load_state_dict(clip.vision_model.state_dict())
         vision.visual_projection.load_state_dict(clip.visual_projection.state_dict())
         _write(vision, draft / "vision_model", CLIPVisionModelWithProjection)
-        meeting = {
-            "text_projection": clip.text_projection.weight.half(),
-            "logit_scale": clip.logit_scale.detach().reshape(1),
-        }
-        _save(meeting, draft / "vision_model" / "meeting.safetensors")
+        _save_meeting(clip, draft / "vision_model")
     _record(recipe, stage, facts, target, models)
     return [target / "tokenizer", target / "text_encoder", beside]
 
@@ -132,11 +129,7 @@ def export_text(
         for name in ("config.json", "model.safetensors"):
             place = f"{recipe.sees}/vision_model/{name}"
             _take(models, place, beside, f"vision_model/{name}", draft)
-        meeting = {
-            "text_projection": clip.text_projection.weight.half(),
-            "logit_scale": clip.logit_scale.detach().reshape(1),
-        }
-        _save(meeting, draft / "vision_model" / "meeting.safetensors")
+        _save_meeting(clip, draft / "vision_model")
     with _replaced(target, ("text_encoder",)) as draft:
         config = dict(clip.config.text_config.to_dict(), num_hidden_layers=layers - 1)
         shorter = CLIPTextModel(type(clip.config.text_config)(**config))
@@ -273,21 +266,39 @@ def load_clip(model: Path, clip: Path) -> tuple[CLIPModel, CLIPTokenizer]:
 def _replaced(target: Path, parts: tuple[str, ...]) -> Iterator[Path]:
     """A draft folder whose parts take the place of the target's once they are whole."""
     target.mkdir(parents=True, exist_ok=True)
-    draft, old = target / ".draft", target / ".old"
-    for left in (draft, old):  # of a run that was killed
-        shutil.rmtree(left, ignore_errors=True)
+    draft, old, gone = (target / name for name in (".draft", ".old", ".gone"))
+    _put_back(target, old)  # a run was killed between two moves
+    shutil.rmtree(draft, ignore_errors=True)
+    shutil.rmtree(gone, ignore_errors=True)
     draft.mkdir()
     try:
         yield draft
         _weigh(target, draft, parts)
         for part in parts:
-            if (target / part).exists():
+            if os.path.lexists(target / part):
                 old.mkdir(exist_ok=True)
                 os.replace(target / part, old / part)
             os.replace(draft / part, target / part)
+        if old.exists():
+            os.replace(old, gone)  # from here on nobody puts back what is being deleted
     finally:
+        _put_back(target, old)
         shutil.rmtree(draft, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(gone, ignore_errors=True)
+
+
+def _put_back(target: Path, old: Path) -> None:
+    """Give a folder the parts again that had to make room, if not all of the new ones came."""
+    if not old.is_dir():
+        return
+    for part in sorted(old.iterdir()):
+        came = target / part.name
+        if came.is_symlink():
+            came.unlink()
+        elif came.exists():
+            shutil.rmtree(came)
+        os.replace(part, came)
+    old.rmdir()
 
 
 def _weigh(target: Path, draft: Path, parts: tuple[str, ...]) -> None:
@@ -348,8 +359,9 @@ def _write(
         _write_json(index, folder / "model.safetensors.index.json")
     else:
         _save(weights, file)
-    read = kind.from_pretrained(folder, torch_dtype=torch.float16).state_dict()
-    for name, tensor in weights.items():
+    there = kind.from_pretrained(folder, torch_dtype=torch.float16).state_dict()
+    read = {name.removeprefix(prefix): tensor for name, tensor in there.items()}
+    for name, tensor in weights.items():  # older versions of transformers keep the prefix
         if not torch.equal(read[name.removeprefix(prefix)], tensor):
             raise RuntimeError(f"{file.name} of {folder.name} does not read back as written.")
 
@@ -362,6 +374,15 @@ def _save(tensors: dict[str, Tensor], path: Path) -> None:
     flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     save_file(flat, path, metadata={"format": "pt"})
     path.chmod(0o644)  # safetensors writes for its owner alone; a model is for everybody
+
+
+def _save_meeting(clip: CLIPModel, folder: Path) -> None:
+    """What words and pictures meet with lies beside the picture half."""
+    meeting = {
+        "text_projection": clip.text_projection.weight.half(),
+        "logit_scale": clip.logit_scale.detach().reshape(1),
+    }
+    _save(meeting, folder / "meeting.safetensors")
 
 
 def _record(

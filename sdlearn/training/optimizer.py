@@ -90,7 +90,7 @@ class Muon(torch.optim.Optimizer):
             memory["mean"] = torch.zeros_like(gradient)
             memory["square"] = torch.zeros_like(gradient)
         first, second = group["betas"]
-        memory["step"] += 1
+        memory["step"] = memory["step"].cpu() + 1  # on a GPU somebody would have to wait for it
         step = memory["step"].item()
         memory["mean"].lerp_(gradient, 1 - first)
         memory["square"].lerp_(gradient.square(), 1 - second)

@@ -13,12 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
 from sdlearn import world
 
 CHUNK = 1000
+WINDOWS_LIMIT = 61  # as many processes can be waited for there
 SAME = 8.0  # levels of 255 by which two drawings of one scene may differ on average
 
 
@@ -42,7 +44,7 @@ class Pictures:
         self.folder.mkdir(parents=True, exist_ok=True)
         missing = [c for c in range(-(-self.count // CHUNK)) if not self._path(c).exists()]
         jobs = [(str(self._path(c)), c * CHUNK, self._length(c), self.size) for c in missing]
-        workers = workers or os.cpu_count() or 1
+        workers = min(workers or os.cpu_count() or 1, len(jobs), WINDOWS_LIMIT)
         if len(jobs) > 1 and workers > 1:
             with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
                 list(tqdm(pool.map(_draw_chunk, jobs), total=len(jobs), desc="drawing"))
@@ -68,10 +70,14 @@ class Pictures:
         """One of the many captions of a scene."""
         return world.sample(seed=index).caption(variant)
 
+    def today(self, index: int) -> Image.Image:
+        """A scene as Pocket World draws it today; `draw` may have kept another."""
+        return world.sample(seed=index).render(self.size)
+
     def _compare(self, index: int) -> None:
         """Refuse pictures that were drawn when Pocket World was another: captions would lie."""
         drawn = self._chunks[index // CHUNK][index % CHUNK].astype(np.float32)
-        today = np.asarray(world.sample(seed=index).render(self.size), dtype=np.float32)
+        today = np.asarray(self.today(index), dtype=np.float32)
         if np.abs(drawn - today).mean() > SAME:
             raise ValueError(
                 f"The pictures in {self.folder} are not those that Pocket World draws today "

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
+from accelerate.utils import broadcast_object_list
 
 from sdlearn import _resources
 from sdlearn.training import card, checkpoints, speed
@@ -111,7 +112,8 @@ def open_workshop(name: str, stages: Sequence[str], folder: Path | None) -> Work
                 f"what it shares: {', '.join(recipe.shared.values()) or 'nothing'}."
             )
     # Said outright: several processes without a GPU must know that they are one training.
-    accelerator = Accelerator(mixed_precision=_precision(), cpu=device().type == "cpu")
+    cpu = device().type == "cpu"
+    accelerator = Accelerator(mixed_precision=_precision(PartialState(cpu=cpu)), cpu=cpu)
     folder = Path(folder) if folder else default_folder(name)
     return Workshop(recipe, folder, accelerator, exported_folder(name))
 
@@ -122,6 +124,7 @@ def device() -> torch.device:
     return torch.device(next((n for n, kind in kinds.items() if kind.is_available()), "cpu"))
 
 
-def _precision() -> str:
-    """bf16 where a network learns faster in it: in a quarter of the time, or not at all."""
-    return "bf16" if speed.bfloat16_learns_faster(device()) else "no"
+def _precision(processes: PartialState) -> str:
+    """bf16 where a network learns faster in it; the first process tries, and all do as it says."""
+    quick = processes.is_main_process and speed.bfloat16_learns_faster(device())
+    return broadcast_object_list(["bf16" if quick else "no"])[0]

@@ -344,7 +344,7 @@ class TaughtStage(UNetStage):
             words, _ = reader.read(tokens[listening])
             some, when = xt[listening], t[listening]
             answer = unet(some, when, encoder_hidden_states=words).sample.float()
-            alpha_bar = self.schedule.alpha_bars.to(when.device)[when]
+            alpha_bar = self.schedule.alpha_bars[when.cpu()].float().to(when.device)
             told = predictions.convert(some, answer, alpha_bar, source=kind, target=self.kind)
             said[listening] = told.to(said)
         return said

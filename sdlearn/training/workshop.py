@@ -19,6 +19,7 @@ from transformers import CLIPModel, CLIPTokenizer
 
 from sdlearn.training import checkpoints, export, log, loop, measure
 from sdlearn.training.clip import CLIPStage, SidesStage, SightStage, TextStage, WordsStage
+from sdlearn.training.frames import draw as draw_frame
 from sdlearn.training.pictures import Pictures
 from sdlearn.training.prose import prose
 from sdlearn.training.reading import Reader
@@ -199,8 +200,9 @@ class Workshop:
             factor: Its scaling factor, if it was measured before.
             frames: Encode these, and not the pictures as they are.
         """
-        kind = "latents" if frames is None else f"frames-{_named(frames)}"
-        path = self.folder / f"{kind}-{_digest(_encoder(vae))}.safetensors"
+        kind = "latents" if frames is None else "frames"
+        name = f"{kind}-{_named(frames or self.pictures)}-{_digest(_encoder(vae))}"
+        path = self.folder / f"{name}.safetensors"
 
         def encode() -> dict[str, Tensor]:
             if frames is None:
@@ -265,7 +267,7 @@ class Workshop:
     def _looked(self, stage: TextStage) -> TextStage:
         """Let its picture half look at every picture, once for each state of that half."""
         half = {n: t for n, t in stage.clip.state_dict().items() if n.startswith("vis")}
-        path = self.folder / f"seen-{_digest(half)}.safetensors"
+        path = self.folder / f"seen-{_named(self.pictures)}-{_digest(half)}.safetensors"
         stage.seen = self._once(path, lambda: {"seen": stage.look(self.accelerator)})["seen"]
         return stage
 
@@ -419,9 +421,17 @@ def _encoder(vae: AutoencoderKL) -> dict[str, Tensor]:
     return {n: t for n, t in vae.state_dict().items() if n.startswith(("enc", "quant"))}
 
 
-def _named(frames: Frames) -> str:
-    """A short name for frames: other sizes, cuts or another number of them have another."""
-    return hashlib.sha256(repr(frames).encode()).hexdigest()[:8]
+def _named(shown: Pictures | Frames) -> str:
+    """A short name for what is shown: other sizes, cuts, numbers or drawings have another."""
+    ends = 0, shown.count - 1
+    if isinstance(shown, Pictures):
+        said, drawn = f"{shown.count}, {shown.size}", [shown.today(index) for index in ends]
+    else:
+        said, drawn = repr(shown), [draw_frame(shown, index) for index in ends]
+    seen = hashlib.sha256(said.encode())
+    for picture in drawn:
+        seen.update(picture.tobytes())
+    return seen.hexdigest()[:8]
 
 
 def _digest(tensors: dict[str, Tensor]) -> str:

@@ -64,6 +64,7 @@ def readings(count: int, first: int, rough: bool) -> Iterator[tuple[Scene, Readi
 
 def measure(count: int, altered: int, first: int, rough: bool) -> dict[str, float]:
     """Returns shares (0 to 1): per role, over all facts, per scene, caught, false alarms."""
+    altered = min(altered, count)
     right, asked = Counter(), Counter()
     whole = caught = alarms = 0
     rng = np.random.Generator(np.random.PCG64([first, 29]))
@@ -89,16 +90,19 @@ def main() -> None:
     """The command line."""
     cli = argparse.ArgumentParser(description=__doc__)
     cli.add_argument("--pictures", type=int, default=5000)
-    cli.add_argument("--altered", type=int, default=1000)
+    cli.add_argument("--altered", type=int, default=1000, help="at most as many as pictures")
     cli.add_argument(
         "--first", type=int, default=0, help="first seed; training began at 10,000,000"
     )
     a = cli.parse_args()
+    if min(a.pictures, a.altered) < 1:
+        cli.error("--pictures and --altered must be at least 1")
     columns = {
         name: measure(a.pictures, a.altered, a.first, rough)
         for name, rough in (("clean", False), ("noise and blur", True))
     }
-    print(f"{a.pictures} fresh renders, {a.altered} also against a scene with one fact changed")
+    altered = min(a.altered, a.pictures)
+    print(f"{a.pictures} fresh renders, {altered} also against a scene with one fact changed")
     print(f"{'':24}" + "".join(f"{name:>18}" for name in columns))
     for row in next(iter(columns.values())):
         print(f"{row:24}" + "".join(f"{c[row]:>17.2%} " for c in columns.values()))

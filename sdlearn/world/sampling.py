@@ -15,7 +15,9 @@ def sample(seed: int, split: str = "train", *, heldout: bool | None = None) -> S
     """Draws a scene.
 
     Half the scenes have one subject, half have two; 40% of the subjects wear something; places,
-    styles, kinds, colours, sizes and relations are uniform.
+    styles, kinds, colours, sizes and relations are uniform. So it is with ``"all"``. What has
+    much to it has a held-out combination sooner: of ``"train"`` 44% have two subjects and 36%
+    wear something, of ``"heldout"`` 70% and 48%.
 
     Args:
         seed: A whole number; the same number gives the same scene, for ever.

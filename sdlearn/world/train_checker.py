@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import io
 import math
+import os
 import time
 from pathlib import Path
 
@@ -123,7 +124,10 @@ def save_weights(net: torch.nn.Module, path: Path) -> None:
         if not k.endswith("num_batches_tracked")
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, str(path), metadata={"format": "pt", "what": "Pocket World checker"})
+    draft = path.with_name(f".{path.name}.draft")
+    save_file(tensors, str(draft), metadata={"format": "pt", "what": "Pocket World checker"})
+    draft.chmod(0o644)
+    os.replace(draft, path)
 
 
 def train(minutes: float, batch: int, peak: float, state: Path, out: Path, total: int) -> None:
@@ -160,18 +164,23 @@ def train(minutes: float, batch: int, peak: float, state: Path, out: Path, total
         if step % 100 == 0:
             rate = batch * len(recent) / (time.time() - start)
             print(f"step {step:6d}  loss {np.mean(recent[-100:]):.4f}  {rate:.0f}/s", flush=True)
-        if step % 500 == 0 or step == total:
-            _keep(state, out, net, ema, adam, step)
-    _keep(state, out, net, ema, adam, step)
+        if step % 500 == 0:
+            _keep(state, net, ema, adam, step)
+    _keep(state, net, ema, adam, step)
+    if step < total:
+        print(f"{step} of {total} steps done: the same command goes on. {out} stays what it was.")
+    else:
+        save_weights(ema.module, out)
 
 
 def _keep(
-    state: Path, out: Path, net: CheckerNet, ema: AveragedModel, adam: torch.optim.Adam, step: int
+    state: Path, net: CheckerNet, ema: AveragedModel, adam: torch.optim.Adam, step: int
 ) -> None:
     state.parent.mkdir(parents=True, exist_ok=True)
     held = {"net": net.state_dict(), "ema": ema.state_dict(), "adam": adam.state_dict()}
-    torch.save({**held, "step": step}, state)
-    save_weights(ema.module, out)
+    draft = state.with_name(f".{state.name}.draft")
+    torch.save({**held, "step": step}, draft)
+    os.replace(draft, state)
 
 
 def main() -> None:

@@ -1,8 +1,11 @@
 """The pointing game: what counts as a hit, and that pocket-sd15's words find their things."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import sdlearn as sd
 from sdlearn.lessons import pointing
@@ -42,6 +45,16 @@ def test_words_look_where_their_things_are():
     )  # of 300 pictures at least 0.9: `python -m sdlearn.lessons.pointing`
     assert subject.inside > 1.5 * subject.chance
     assert accessory.role == "accessory"
+
+
+def test_a_model_that_does_not_draw_what_is_asked_is_given_up(monkeypatch):
+    class Blank:
+        def generate(self, prompts, **settings):
+            return SimpleNamespace(images=[Image.new("RGB", (128, 128))] * len(prompts))
+
+    monkeypatch.setattr(pointing, "PATIENCE", 20)
+    with pytest.raises(ValueError, match="Only 0 of 20 pictures show what was asked"):
+        pointing.play(Blank())
 
 
 @pytest.mark.parametrize(("hits", "code"), [(0.95, 0), (0.85, 1)])

@@ -15,7 +15,7 @@ from transformers import CLIPConfig, CLIPModel, CLIPVisionModelWithProjection
 import sdlearn as sd
 from sdlearn import world
 from sdlearn.models import catalogue, clip
-from sdlearn.training.clip import changed
+from sdlearn.training.falsehoods import changed
 from sdlearn.world.facts import OPPOSITE
 
 POCKET = catalogue.pocket_dir() / "pocket-sd15"

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+import sdlearn._resources
 from sdlearn.training import card
 
 RECORD = {
@@ -38,7 +39,22 @@ def test_every_figure_of_training_is_in_it(folder):
         assert said in text
     assert "150 of 200" in text  # an unfinished stage says so
     assert "100 of 100" not in text
-    assert "Not measured yet" in text
+    assert f"Not measured yet: `sdlearn eval {folder} --to {folder}/eval`" in text
+
+
+def test_it_says_where_the_model_lies_and_whether_it_shares_by_links(folder):
+    record = {**RECORD, "recipe": {**RECORD["recipe"], "shared": {"vae": "other/vae"}}}
+    (folder / "recipe.json").write_text(json.dumps(record))
+    (folder / "vae").mkdir()
+    weights = folder / "vae" / "weights.safetensors"
+    weights.touch()
+    text = card.text(folder)
+    assert f'from_pretrained("{folder}", safety' in text and "Here are copies." in text
+    weights.unlink()
+    weights.symlink_to("/elsewhere")
+    assert "here are links to them." in card.text(folder)
+    own = sdlearn._resources.data_dir() / "models" / "pocket-sd15"
+    assert 'from_pretrained("data/models/pocket-sd15", safety' in card.text(own)
 
 
 def test_each_run_of_a_part_has_its_line(folder):

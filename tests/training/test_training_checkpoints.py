@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from sdlearn.training import checkpoints
+from sdlearn.training.average import Average
 
 resource = pytest.importorskip("resource", reason="limits on files exist on POSIX systems only")
 
@@ -62,6 +63,40 @@ def test_weights_without_their_step_are_set_aside_too(tmp_path, capsys):
     save_file(tensors(2), tmp_path / "step-0000002.safetensors")
     assert checkpoints.load(tmp_path)[0] == 1
     assert "set aside" in capsys.readouterr().out
+
+
+def test_nobody_begins_anew_without_being_told(tmp_path):
+    path = checkpoints.save(tmp_path, 1, tensors(1), {})
+    path.write_bytes(b"no weights at all")
+    with pytest.raises(ValueError, match=r"set aside.*The same command begins this stage anew"):
+        checkpoints.load(tmp_path)
+    assert checkpoints.load(tmp_path) is None  # the same command
+
+
+def test_what_may_not_be_read_is_not_taken_for_broken(tmp_path, monkeypatch):
+    path = checkpoints.save(tmp_path, 1, tensors(1), {})
+    assert path.stat().st_mode & 0o777 == 0o644
+
+    def refused(*arguments, **settings):
+        raise PermissionError("Permission denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoints, "safe_open", refused)
+        with pytest.raises(OSError, match=r"Permission denied.*may well be whole"):
+            checkpoints.load(tmp_path)
+    assert checkpoints.load(tmp_path)[0] == 1
+
+
+def test_averaged_weights_of_other_shapes_are_refused():
+    average = Average(torch.nn.Linear(3, 3), 0.9)
+    average.load({"weight": torch.ones(3, 3), "bias": torch.ones(3)})
+    for other in (
+        {"weight": torch.ones(3), "bias": torch.ones(3)},  # would be spread over the rows
+        {"weight": torch.ones(3, 3)},
+        {"weight": torch.ones(3, 3), "bias": torch.ones(3), "more": torch.ones(3)},
+    ):
+        with pytest.raises(KeyError, match="not as in the model"):
+            average.load(other)
 
 
 def test_a_full_disk_is_explained_and_costs_nothing(tmp_path):

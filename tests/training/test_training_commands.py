@@ -6,7 +6,7 @@ import pytest
 from tiny_recipe import tiny
 
 from sdlearn import _train, cli, views, world
-from sdlearn.training import checkpoints, conditioning, log, run, sweeps
+from sdlearn.training import checkpoints, conditioning, log, run, stopping, sweeps
 from sdlearn.training.recipes import RECIPES
 
 
@@ -14,7 +14,7 @@ from sdlearn.training.recipes import RECIPES
 def known(monkeypatch, accelerator, tmp_path):
     """The tiny recipe by name; the package's own models elsewhere."""
     monkeypatch.setitem(RECIPES, "tiny", tiny())
-    monkeypatch.setattr(run, "_precision", lambda: "no")
+    monkeypatch.setattr(run, "_precision", lambda processes: "no")
     monkeypatch.setattr(run._resources, "data_dir", lambda: tmp_path / "data")
     accelerator()  # resets, before and after
 
@@ -79,6 +79,22 @@ def test_eval_draws_its_sweeps(tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "steps.png").exists()
 
 
+def test_eval_broken_off_keeps_what_it_measured(tmp_path, monkeypatch, capsys):
+    def oracle(prompts, seeds):
+        return [world.parse(prompt).render() for prompt in prompts]
+
+    def interrupted(*arguments, **settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sweeps, "model_draws", lambda *_, **__: lambda **___: oracle)
+    monkeypatch.setattr(sweeps, "loaded", lambda folder: (None, None))
+    monkeypatch.setattr(sweeps, "redrawn", lambda model: interrupted)
+    assert cli.main(["eval", "any", "--count", "2", "--to", str(tmp_path)]) == 130
+    assert f"stopped. What was measured is in {tmp_path}" in capsys.readouterr().err
+    kept = json.loads((tmp_path / "pocketeval.json").read_text())
+    assert len(kept["rows"]) == 8 and kept["rows"][0]["score"] > 0.5
+
+
 def test_eval_asks_for_its_place_before_it_draws(tmp_path, capsys):
     (tmp_path / "file").touch()
     assert cli.main(["eval", "pocket-sd15", "--to", str(tmp_path / "file" / "in it")]) == 1
@@ -101,6 +117,13 @@ def test_problems_are_one_line(line, complaint, tmp_path, capsys):
     assert err.startswith("sdlearn: ") and complaint in err and "Traceback" not in err
 
 
+@pytest.mark.parametrize("option", ["--count", "--sweep"])
+def test_eval_needs_a_seen_and_a_held_out_prompt_of_each_kind(option, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["eval", "tiny", option, "1"])
+    assert "a whole number from 2 up, not '1'" in capsys.readouterr().err
+
+
 def test_ctrl_c_outside_the_loop_is_calm(monkeypatch, capsys):
     def interrupted(*arguments):
         raise KeyboardInterrupt
@@ -108,6 +131,20 @@ def test_ctrl_c_outside_the_loop_is_calm(monkeypatch, capsys):
     monkeypatch.setattr(_train, "train", interrupted)
     assert cli.main(["train", "tiny"]) == 130
     assert "the same command goes on" in capsys.readouterr().err
+
+
+def test_curves_that_cannot_be_drawn_hide_no_news(copied, monkeypatch, capsys):
+    def full(*arguments):
+        raise OSError("No space left on device")
+
+    def stopped(*arguments, **settings):
+        raise stopping.Stopped("unet stopped at step 3")
+
+    monkeypatch.setattr(_train, "curves", full)
+    monkeypatch.setattr(run, "run", stopped)
+    assert cli.main(["train", "tiny", "--folder", str(copied("unet"))]) == 130
+    said = capsys.readouterr()
+    assert "unet stopped at step 3" in said.err and "No space left" in said.out
 
 
 def test_curves_tell_first_and_last_values(trained):

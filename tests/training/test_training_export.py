@@ -1,6 +1,7 @@
 """An exported folder: what diffusers loads, what draws the same again, what is small enough."""
 
 import json
+import os
 import shutil
 from types import SimpleNamespace
 
@@ -191,6 +192,50 @@ def test_what_is_too_large_is_refused_and_the_old_stays(
     with pytest.raises(ValueError, match=complaint):
         workshop.export("vae", target)
     assert {p: p.read_bytes() for p in target.rglob("*") if p.is_file()} == before
+
+
+PARTS = ("unet", "scheduler", "vae")
+
+
+def put(target, said):
+    """Replace all parts by folders that hold one word."""
+    with export._replaced(target, PARTS) as draft:
+        for part in PARTS:
+            (draft / part).mkdir()
+            (draft / part / "said").write_text(said)
+
+
+def told(target):
+    return [(target / part / "said").read_text() for part in PARTS]
+
+
+@pytest.mark.parametrize("failing", range(2, 8))
+def test_an_export_that_fails_half_way_leaves_the_old_parts(tmp_path, monkeypatch, failing):
+    put(tmp_path, "old")
+    replace, calls = os.replace, []
+
+    def fails_once(source, target):
+        calls.append(source)
+        if len(calls) == failing:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(export.os, "replace", fails_once)
+    with pytest.raises(KeyboardInterrupt):
+        put(tmp_path, "new")
+    assert told(tmp_path) == ["old"] * 3
+    put(tmp_path, "new")
+    assert told(tmp_path) == ["new"] * 3
+    assert {path.name for path in tmp_path.iterdir()} == set(PARTS)
+
+
+def test_an_export_that_was_killed_half_way_is_undone_by_the_next(tmp_path):
+    put(tmp_path, "old")
+    (tmp_path / ".old").mkdir()
+    os.replace(tmp_path / "vae", tmp_path / ".old" / "vae")  # and here it was killed
+    with pytest.raises(RuntimeError), export._replaced(tmp_path, PARTS):
+        raise RuntimeError("the next one fails, too")
+    assert told(tmp_path) == ["old"] * 3
 
 
 def test_weights_that_half_precision_cannot_hold_are_refused(tmp_path):

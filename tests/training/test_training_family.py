@@ -26,6 +26,7 @@ from sdlearn import world
 from sdlearn.models import clip as clips
 from sdlearn.training import card as export_card
 from sdlearn.training import checkpoints, export, frames, loop, measure, run, workshop
+from sdlearn.training.pictures import Pictures
 from sdlearn.training.recipes import RECIPES, Frames, Plan, Teacher
 from sdlearn.training.run import open_workshop
 from sdlearn.training.workshop import Workshop
@@ -512,6 +513,22 @@ def test_a_share_of_the_frames_has_its_full_size():
     assert small(full=0.0) == pytest.approx(2 / 3, abs=0.08)
     assert small(full=0.5) == pytest.approx(1 / 3, abs=0.08)
     assert small(full=1.0) == 0
+
+
+def test_what_is_kept_of_pictures_is_named_after_them(tmp_path, monkeypatch):
+    some = Frames(count=4, size=64, sides=(32, 64))
+    names = {
+        workshop._named(shown)
+        for shown in (
+            *(some, replace(some, count=5), replace(some, full=0.5), replace(some, cut=0.0)),
+            *(Pictures(tmp_path, 4, 32), Pictures(tmp_path, 5, 32), Pictures(tmp_path, 4, 64)),
+        )
+    }
+    assert len(names) == 7
+    assert workshop._named(some) in names and workshop._named(Pictures(tmp_path, 4, 32)) in names
+    monkeypatch.setattr(world.Scene, "render", lambda scene, side: Image.new("RGB", (side, side)))
+    assert workshop._named(some) not in names  # Pocket World draws otherwise today
+    assert workshop._named(Pictures(tmp_path, 4, 32)) not in names
 
 
 def test_small_originals_are_blurred_when_they_are_enlarged():

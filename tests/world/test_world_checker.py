@@ -173,6 +173,11 @@ def test_the_larger_offset_decides_a_relation():
     assert relation_of(at(0.4, 0.8), at(0.6, 0.2)) == "below"
 
 
+def test_shares_are_of_what_was_looked_at():
+    few, all_of_them = (measure(6, altered, 0, rough=False) for altered in (1000, 6))
+    assert few == all_of_them and few["changed scenes caught"] > 0.9
+
+
 def test_a_cells_truth_is_what_the_masks_say():
     from sdlearn.world.network import LABELS, WORN
     from sdlearn.world.train_checker import cell_targets
