@@ -162,6 +162,8 @@ def _as_words(answer: object, like: Words, verb: str) -> Words:
         raise _Unusable(f"The answer must {verb} {wanted}; a {came} came.")
     if like.ordered and not words.ordered:
         raise _Unusable("Here the order counts, and a set has none: use square brackets.")
+    if words.single and like.ordered and not like.single:
+        raise _Unusable("A list of texts is wanted, and one text came: .split() cuts it up.")
     if like.single and not words.single:
         raise _Unusable(f"The answer must {verb} {wanted}; {len(words.parts)} came.")
     return words if like.ordered else words.without_order()
@@ -182,6 +184,8 @@ def _shape_trouble(given: list[Value], expected: list[Value]) -> str:
         if isinstance(theirs, Words):
             continue
         if len(ours) != len(theirs):
+            if len(theirs) == 1:
+                return f"One answer is wanted; {len(ours)} came. What makes one of them?"
             return f"The answer must have {len(theirs)} parts; {len(ours)} came."
         for mine, wanted in zip(ours, theirs, strict=True):
             if mine.shape != wanted.shape:

@@ -134,7 +134,7 @@ def _calls(steps: int, guidance_scale: float) -> int:
 CALLS = Exercise(
     id="1.3",
     task=(
-        "Write network_calls(steps, guidance_scale): how many latents the network is shown for one "
+        "Write latents_shown(steps, guidance_scale): how many latents the network is shown for one "
         "picture; two side by side count as two."
     ),
     kind="function",

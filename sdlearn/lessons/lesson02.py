@@ -152,6 +152,13 @@ ALPHA_BARS = Exercise(
             lambda betas: torch.cumprod(1 - betas, 0).sqrt(),
         ),
         Mistake(
+            "one number, a thousand times",
+            "All your numbers are the last one. In place (p *= ...) you change the very tensor "
+            "that you have already put into the list.",
+            "Make a new one at each step, p = p * ..., and look at your first three numbers again.",
+            lambda betas: torch.cumprod(1 - betas, 0)[-1].expand(len(betas)),
+        ),
+        Mistake(
             "off by one",
             "Your first number is 1, as if the first step took nothing away.",
             "After step t, that step's own share has to be in the product as well.",

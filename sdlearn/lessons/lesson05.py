@@ -97,7 +97,7 @@ FEWER = Exercise(
         Mistake(
             "still four channels",
             "That is Stable Diffusion 1 to SDXL, with 4 numbers a place.",
-            f"Here each place holds {LATER} numbers. Are that more numbers or fewer?",
+            f"Here each place holds {LATER} numbers. Is that more numbers or fewer?",
             lambda: 3 * 8 * 8 / 4,
         ),
         Mistake(

@@ -383,7 +383,8 @@ STEP = Exercise(
     id="9.4",
     task=(
         f"One number of a latent: xt = {XT:g}, the U-Net says {UNCOND} without and {COND} with the "
-        f"prompt, guidance {SCALE:g}, alpha_bar = {LEVEL}, alpha_bar_next = {NEXT}. What is x_next?"
+        f"prompt, guidance {SCALE:g}, alpha_bar = {LEVEL}, alpha_bar_next = {NEXT}. What is "
+        "x_next? Three decimals will do."
     ),
     kind="number",
     expected=_arrived,

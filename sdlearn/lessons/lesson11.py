@@ -36,13 +36,13 @@ WIDER = Exercise(
     ),
     stronger_nudge=(
         "Four matrices: queries, keys, values, and the one at the way out. Which of them are "
-        "given words, and which are given pixels? A matrix has its inputs times its outputs."
+        "given words, and which are given the latent? A matrix has its inputs times its outputs."
     ),
     mistakes=(
         Mistake(
             "one matrix of two",
             "You let one matrix a layer grow. But words give each layer two things.",
-            "What does a pixel compare its query with, and what is it then handed?",
+            "What does a place of the latent compare its query with, and what is it then handed?",
             lambda channels, before, after: _wider(channels, before, after, 1),
         ),
         Mistake(
@@ -54,7 +54,7 @@ WIDER = Exercise(
         Mistake(
             "all four matrices",
             "You let all four matrices of the layer grow. Two of them never see a word.",
-            "Queries come from pixels, and the way out leads to pixels. What is left?",
+            "Queries come from the latent, and the way out leads back to it. What is left?",
             lambda channels, before, after: _wider(channels, before, after, 4),
         ),
         Mistake(
@@ -88,7 +88,7 @@ WIDER = Exercise(
 def _picture_probes() -> list[tuple]:
     generator = torch.Generator().manual_seed(11)
     xt, v = torch.randn(2, 2, 4, 3, 3, generator=generator, dtype=torch.float64)
-    return [(xt, v, alpha_bar) for alpha_bar in (0.36, 0.0047)]
+    return [(xt, v, torch.tensor(level, dtype=torch.float64)) for level in (0.36, 0.0047)]
 
 
 def _upright(xt: Tensor, v: Tensor, alpha_bar: float) -> Tensor:
@@ -99,7 +99,7 @@ PICTURE = Exercise(
     id="11.2",
     task=(
         "Write picture(xt, v, alpha_bar): the clean latent, if v is the velocity that the network "
-        "answered. alpha_bar is a number."
+        "answered."
     ),
     kind="function",
     expected=predictions.x0_from_v,

@@ -269,7 +269,7 @@ PAIRS = Exercise(
     id="12.4",
     task=(
         "1536 x 1536 pixels instead of 1024 x 1024: how many times as many pairs of places does "
-        "self-attention compare, at any level that has it?"
+        "self-attention compare, at any level that has it? Two decimals will do."
     ),
     kind="number",
     expected=lambda: (1536 / 1024) ** 4,

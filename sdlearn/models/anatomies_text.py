@@ -147,7 +147,7 @@ LINES: tuple[tuple[str, Callable[[Anatomy], str]], ...] = (
     ("text encoders", lambda one: f"{_of(one, 'text_encoder'):,}"),
     ("autoencoder", lambda one: f"{_of(one, 'vae'):,}"),
     ("all", lambda one: f"{one.parameters:,}"),
-    ("U-Net's calls in a step", lambda one: str(one.calls)),
+    ("answers of the U-Net in a step", lambda one: str(one.calls)),
     ("work of a step", lambda one: work(one.flops_per_step)),
     ("memory in full precision", lambda one: gibibytes(one.memory("float32").needed)),
     ("memory in half", lambda one: gibibytes(one.memory("float16").needed)),

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 
-def network_calls(steps, guidance_scale):
+def latents_shown(steps, guidance_scale):
     """One answer is enough where the scale takes it as it is."""
     if guidance_scale == 0 or guidance_scale == 1:
         return steps
@@ -14,7 +14,7 @@ def network_calls(steps, guidance_scale):
 SOLUTIONS = {
     "1.1": {"noise", "schedule"},
     "1.2": 384 * 640 * 3 / 48,
-    "1.3": network_calls,
+    "1.3": latents_shown,
     "1.4": ["seed", "guidance", "prompt", "steps"],
 }
 
@@ -24,9 +24,9 @@ SPELLINGS = {
     "1.2": [15360, 4 * 48 * 80, 15360.0, np.int64(15360), torch.zeros(4, 48, 80).numel()],
     "1.3": [
         lambda steps, scale: steps + steps * (scale not in (0, 1)),
-        lambda steps, scale: float(network_calls(steps, scale)),
-        lambda steps, scale: torch.tensor(network_calls(steps, scale)),
-        lambda steps, scale: np.int64(network_calls(steps, scale)),
+        lambda steps, scale: float(latents_shown(steps, scale)),
+        lambda steps, scale: torch.tensor(latents_shown(steps, scale)),
+        lambda steps, scale: np.int64(latents_shown(steps, scale)),
     ],
     "1.4": [("seed", "guidance", "prompt", "steps"), ["Seed", "Guidance", "Prompt", " Steps"]],
 }
