@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from sdlearn.stages.pipeline import Model
 
 
-def check(trace: Trace, model: Model, going_on: bool) -> None:
+def check(trace: Trace, model: Model, start: float | None) -> None:
     """Warn where a trace's latent is not what it will be taken for.
 
     Args:
         trace: The run that is handed on.
         model: Who goes on with it.
-        going_on: Whether it is taken for half-way noisy (denoising_start), or for a picture.
+        start: For how noisy it is taken (denoising_start); None for a picture.
     """
     name, family = (str(trace.settings.get(key) or "") for key in ("model", "family"))
     # SDXL and its refiner have one autoencoder between them: that is what the refiner is for.
@@ -36,10 +36,11 @@ def check(trace: Trace, model: Model, going_on: bool) -> None:
             "have the same autoencoder, the latent means something else here. Hand the picture "
             "over instead, trace.image."
         )
-    if going_on:
-        return
     end = trace.settings.get("denoising_end")
-    if isinstance(end, int | float) and end < 1:
+    stopped = isinstance(end, int | float) and end < 1
+    if start is not None:
+        _check_noise(trace, start, end if stopped else None)
+    elif stopped:
         checks.warn(
             f"This trace stopped at denoising_end={end:g}, so its latent is still noisy, and it is "
             f"taken for a picture here. Say denoising_start={end:g} to go on where it stopped."
@@ -48,6 +49,22 @@ def check(trace: Trace, model: Model, going_on: bool) -> None:
         checks.warn(
             "This trace was interrupted, so its latent is still noisy, and it is taken for a "
             "picture here. Hand over the best guess instead: trace.image or trace.steps[-1].x0."
+        )
+
+
+def _check_noise(trace: Trace, start: float, end: float | None) -> None:
+    if trace.interrupted or not trace.settings:
+        return  # how far it came, its maker knows
+    if end is None:
+        checks.warn(
+            f"This trace walked to its end, so its latent is a picture's, and it is taken for one "
+            f"that is still noisy here. Stop its run with denoising_end={start:g}, or say strength "
+            "in place of denoising_start: noise is added then."
+        )
+    elif not math.isclose(start, end):
+        checks.warn(
+            f"This trace stopped at denoising_end={end:g}, and here it is taken for one that "
+            f"stopped at {start:g}. Say denoising_start={end:g} to go on where it stopped."
         )
 
 

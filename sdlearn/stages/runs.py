@@ -102,7 +102,7 @@ def from_picture(model: Model, picture: Pictures, prompt: Any, request: Request)
     schedule = _schedule(model, request)
     going_on = request.denoising_start is not None
     if isinstance(picture, Trace):
-        handing.check(picture, model, going_on)
+        handing.check(picture, model, request.denoising_start)
     if going_on:
         schedule = schedule.between(request.denoising_start, request.denoising_end)
         if isinstance(picture, Trace):

@@ -161,6 +161,11 @@ class Recipe:
         return tuple(stage for stage in STAGES if stage in own)
 
     @property
+    def factor(self) -> int:
+        """How many pixels wide and high one place of its latents is."""
+        return 2 ** (len(self.vae["block_out_channels"]) - 1)
+
+    @property
     def is_sdxl(self) -> bool:
         """Whether the U-Net is told sizes, crops and the pooled text beside the words."""
         return self.unet.get("addition_embed_type") == "text_time"

@@ -34,7 +34,6 @@ from sdlearn.training.reading import Reader
 from sdlearn.training.recipes import Frames, Recipe
 from sdlearn.training.sheets import sheet
 
-FACTOR = 8  # a latent's side is an eighth of the picture's
 PREDICTIONS = {"epsilon": "eps", "v_prediction": "v"}  # diffusers' words, and ours
 SNR_LIMIT = 5.0  # "Efficient Diffusion Training via Min-SNR Weighting Strategy", 2303.09556
 
@@ -191,7 +190,7 @@ class UNetStage(Stage):
         device = next(model.parameters()).device
         self.vae.to(device)
         count, tokens = len(PROMPTS), self.prompts
-        ids = whole(count, FACTOR * self.latents.mean.shape[-1])
+        ids = whole(count, self.recipe.factor * self.latents.mean.shape[-1])
         stations = self.schedule.spaced(25, "leading", steps_offset=1, final="first")
         x0 = None
         if self.recipe.noise < 1:

@@ -22,7 +22,6 @@ from sdlearn.training.recipes import Recipe
 from sdlearn.training.sheets import sheet
 
 KL_WEIGHT = 1e-4
-FACTOR = 8
 
 
 class Reconstruction(nn.Module):
@@ -57,13 +56,14 @@ class VAEStage(Stage):
         """Pieces of pictures, and the noise of the posterior."""
         plan, crop = self.plan, self.recipe.crop
         whole = self.pictures.batch(order(len(self.pictures), plan.batch, step, self.seed))
-        places = (self.recipe.size - crop) // FACTOR + 1  # so that pieces lie on the latents' grid
-        corners = torch.randint(places, (plan.batch, 2), generator=generator) * FACTOR
+        grid = self.recipe.factor  # pieces lie on it, as the latents do
+        places = (self.recipe.size - crop) // grid + 1
+        corners = torch.randint(places, (plan.batch, 2), generator=generator) * grid
         pieces = [
             picture[:, y : y + crop, x : x + crop]
             for picture, (y, x) in zip(whole, corners.tolist(), strict=True)
         ]
-        latent = (plan.batch, self.recipe.vae["latent_channels"], crop // FACTOR, crop // FACTOR)
+        latent = (plan.batch, self.recipe.vae["latent_channels"], crop // grid, crop // grid)
         return {"pictures": torch.stack(pieces), "eps": torch.randn(latent, generator=generator)}
 
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:

@@ -77,6 +77,13 @@ def test_half_a_run_is_no_picture():
         model("sdxl").image_to_image(whole, PROMPT, steps=2)
 
 
+def test_a_picture_is_not_half_a_run():
+    with pytest.warns(UserWarning, match=r"walked to its end.*denoising_end=0\.5, or say strength"):
+        go_on(model("sdxl").generate(PROMPT, steps=2), "euler")
+    with pytest.warns(UserWarning, match=r"stopped at denoising_end=0\.5.*at 0\.8\. Say"):
+        model("sdxl").image_to_image(half_way("ddim"), PROMPT, steps=8, denoising_start=0.8)
+
+
 def test_nor_is_an_interrupted_one():
     whole = model("sd1").generate(PROMPT, steps=2)
     stopped = Trace(steps=whole.steps, latent=whole.latent, interrupted=True)
