@@ -21,7 +21,7 @@ from sdlearn import __version__, _machine, _resources
 from sdlearn.models import hub
 from sdlearn.models.catalogue import PUBLISHED
 
-OLDEST_PYTHON = (3, 10)
+OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 13)  # between them it is tested
 GIB = 1024**3
 _MODULES = {"pillow": "PIL", "scikit-image": "skimage", "scikit-learn": "sklearn"}
 
@@ -73,6 +73,9 @@ def exit_code(findings: Iterable[Finding]) -> int:
 def python(version: tuple[int, ...], executable: str) -> Finding:
     """Is this Python new enough?"""
     text = f"{'.'.join(map(str, version))} ({executable})"
+    if version[:2] > NEWEST_PYTHON:
+        advice = "Newer than what is tested, 3.10 to 3.13. If a package fails, take one of those."
+        return Finding("python", "note", text, advice)
     if version[:2] >= OLDEST_PYTHON:
         return Finding("python", "ok", text)
     return Finding("python", "problem", text, "sdlearn needs Python 3.10 or newer: install one.")
@@ -107,7 +110,7 @@ def packages(
         absent = [name for name, version in members if version is None]
         if absent:
             what = {"book": "building the book", "dev": "running the tests"}.get(extra, extra)
-            advice = f'Only needed for {what}: pip install "sdlearn[{extra}]"'
+            advice = f'Only needed for {what}. In the checkout: pip install -e ".[{extra}]"'
             yield Finding("packages", "note", f"not here: {', '.join(absent)}", advice)
     vision = version_of("torchvision")
     yield Finding("torchvision", "note", f"{vision or 'not here'}; nothing uses it, either is fine")
@@ -158,7 +161,7 @@ def lessons(found: list[Path], folder: Path) -> Finding:
     """Are the lessons here?"""
     if found:
         return Finding("lessons", "ok", f"{len(found)} in {folder}")
-    advice = "Get the checkout whole, or install again: pip install --force-reinstall sdlearn"
+    advice = "Get the checkout whole, or install its wheel again: pip install --force-reinstall"
     return Finding("lessons", "problem", f"none in {folder}", advice)
 
 
@@ -184,7 +187,10 @@ def weights(models: Path, cache: Path) -> Iterator[Finding]:
         else:
             absent.append(name)
     if absent:
-        advice = "These are the published weights: gigabytes, and optional. Nothing downloads them."
+        advice = (
+            "These are the published weights: gigabytes, and optional. Nothing fetches them "
+            f"unasked; sd.load({absent[0]!r}, download=True) does."
+        )
         yield Finding("weights", "note", f"not in the Hub's cache: {', '.join(absent)}", advice)
 
 

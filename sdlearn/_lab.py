@@ -185,7 +185,7 @@ def prepare(folder: str | None, blank: bool | None = None) -> Path:
     if not _resources.lessons():
         raise LabError(
             f"There are no lessons in {source}. If this is a checkout, it is incomplete; "
-            "if sdlearn was installed, install it again: pip install --force-reinstall sdlearn"
+            "if sdlearn was installed, install its wheel again, with pip install --force-reinstall"
         )
     target = Path(folder or DEFAULT_DIR).expanduser().resolve()
     if target == source.resolve():

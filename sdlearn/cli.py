@@ -70,7 +70,11 @@ def _parser() -> argparse.ArgumentParser:
     draw.add_argument("--seed", nargs="+", default=["0"], metavar="N", help="a picture for each")
     draw.add_argument("--steps", type=positive, default=25, metavar="N", help="(25)")
     draw.add_argument("--guidance", type=float, metavar="S", help="its scale (the model's usual)")
-    draw.add_argument("--sampler", metavar="NAME", help='such as ddim or "DPM++ 2M Karras"')
+    draw.add_argument(
+        "--sampler",
+        metavar="NAME",
+        help='such as ddim or "DPM++ 2M Karras"; an unknown one is answered with the list',
+    )
     draw.add_argument("--height", type=positive, metavar="PIXELS")
     draw.add_argument("--width", type=positive, metavar="PIXELS")
     draw.add_argument("--image", metavar="FILE", help="begin with this picture")
@@ -106,7 +110,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     model = train.add_argument("model", metavar="MODEL", help="a recipe's name (pocket-sd15)")
     train.add_argument(
-        "--stage", nargs="+", metavar="STAGE", help="only these: tokenizer clip text vae unet ..."
+        "--stage",
+        nargs="+",
+        metavar="STAGE",
+        help="only these: tokenizer clip text sides sight vae unet grow taught decoder",
     )
     train.add_argument("--folder", metavar="DIR", help="where checkpoints and pictures lie")
     train.add_argument("--stop-at", type=positive, metavar="N", help="end each stage at step N")

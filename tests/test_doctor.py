@@ -36,6 +36,12 @@ def test_a_healthy_report_ends_well():
     assert _doctor.exit_code([_doctor.python((3, 12, 0), "python")]) == 0
 
 
+def test_a_python_that_nobody_tried_is_a_note():
+    newer = _doctor.python((3, 14, 0), "python")
+    assert newer.level == "note" and "3.10 to 3.13" in newer.advice
+    assert _doctor.exit_code([newer]) == 0
+
+
 def test_packages_that_are_all_here():
     findings = list(_doctor.packages(REQUIRED, HERE.get))
     assert levels(findings) == ["ok", "note"]
@@ -59,7 +65,7 @@ def test_a_missing_extra_is_only_a_note():
     findings = list(_doctor.packages(REQUIRED, {**HERE, "sphinx": None}.get))
     assert _doctor.exit_code(findings) == 0
     (note,) = [finding for finding in findings if "sphinx" in finding.text]
-    assert "sdlearn[book]" in note.advice
+    assert 'pip install -e ".[book]"' in note.advice
 
 
 def test_torchvision_does_not_matter():
@@ -121,7 +127,7 @@ def test_weights(tmp_path):
     nothing = list(_doctor.weights(models, cache))
     assert levels(nothing) == ["note", "note"]
     assert "sd15, " in nothing[1].text and "sdxl, " in nothing[1].text
-    assert "Nothing downloads" in nothing[1].advice
+    assert "Nothing fetches them unasked; sd.load(" in nothing[1].advice
 
     (models / "pocket-sd15" / "unet").mkdir(parents=True)
     (models / "pocket-sd15" / "unet" / "model.safetensors").write_bytes(bytes(3 * 1024**2))

@@ -1,7 +1,7 @@
 """Interventions: small functions that change a run before chosen steps.
 
-Each function here returns one; `model.generate(..., intervene=[...])` takes them. One of your own
-is as short: it is given the run before each step.
+Each function here but `matched` returns one; `model.generate(..., intervene=[...])` takes them.
+One of your own is as short: it is given the run before each step.
 
     def no_guidance_at_the_end(run):
         if run.progress >= 0.5:

@@ -191,8 +191,9 @@ class Model:
             guidance_scale: 0 ignores the prompt, 1 is no guidance; None is what is usual for
                 the family: 7.5, 5 for SDXL, none for Turbo.
             guidance_rescale: How much of the contrast to give back, 0 to 1.
-            sampler: A name ("ddim", "DPM++ 2M Karras"), a diffusers scheduler, or None for the
-                model's own.
+            sampler: A name: ddpm, ddim, euler, euler_ancestral, heun, dpm2, lms, plms, dpmpp_2m,
+                dpmpp_2m_sde, unipc or lcm, or as tools call them ("DPM++ 2M Karras"); a diffusers
+                scheduler; or None for the model's own.
             seed: Where the noise comes from; several seeds draw several pictures, None draws a
                 seed.
             height: The picture's height; None is the size that the model learnt.

@@ -37,7 +37,8 @@ class Trace:
     """
 
     viewers: ClassVar[dict[str, Callable[..., Any]]] = {}
-    """How a trace is drawn: ``sdlearn.views`` puts its functions here when it is imported."""
+    """How a trace is drawn: ``sdlearn`` puts the views' functions here when ``sd.load``,
+    ``sd.wrap`` or ``sd.Trace`` is first named."""
 
     def __init__(
         self,
@@ -219,8 +220,8 @@ class Trace:
     def _viewer(self, name: str) -> Callable[..., Any]:
         if name not in self.viewers:
             raise ValueError(
-                f"trace.{name}() is drawn by sdlearn.views, which isn't imported. "
-                f"Write `import sdlearn.views` and call trace.{name}() again."
+                f"trace.{name}() is drawn by sdlearn.views, which a trace by itself doesn't know. "
+                f"Write `import sdlearn as sd; sd.Trace`, and call trace.{name}() again."
             )
         return self.viewers[name]
 

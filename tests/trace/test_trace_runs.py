@@ -68,7 +68,7 @@ def test_what_is_missing_is_explained(monkeypatch):
     with pytest.raises(ValueError, match="no picture 2"):
         run.of(2)
     for draw in (run.plot, run.explore):
-        with pytest.raises(ValueError, match=r"import sdlearn\.views"):
+        with pytest.raises(ValueError, match=r"import sdlearn as sd; sd\.Trace"):
             draw()
 
 
