@@ -9,6 +9,8 @@ from __future__ import annotations
 import copy
 import difflib
 from collections.abc import Callable, Iterable
+from decimal import Decimal
+from fractions import Fraction
 from importlib import import_module
 from typing import Any
 
@@ -84,9 +86,7 @@ def _judge(exercise: Exercise, answer: object, tries: int) -> tuple[str, str, st
     except _Unusable as problem:
         return problem.outcome, str(problem), None
     trouble = _shape_trouble(given, expected)
-    if trouble:
-        return "unusable", trouble, None
-    if _distance(given, expected) <= exercise.tolerance:
+    if not trouble and _distance(given, expected) <= exercise.tolerance:
         return "right", exercise.praise, None
     found = [  # the nearest one counts: two may lie close together
         (_distance(given, _made(mistake.answer, probes)), mistake) for mistake in exercise.mistakes
@@ -94,6 +94,8 @@ def _judge(exercise: Exercise, answer: object, tries: int) -> tuple[str, str, st
     distance, mistake = min(found, key=lambda pair: pair[0], default=(float("inf"), None))
     if mistake is not None and distance <= exercise.tolerance:
         return "mistake", mistake.hint if tries == 1 else mistake.stronger, mistake.name
+    if trouble:  # of a shape that no mistake has
+        return "unusable", trouble, None
     return "wrong", exercise.nudge if tries == 1 else exercise.stronger_nudge, None
 
 
@@ -117,8 +119,10 @@ def _answer(exercise: Exercise, answer: Any, probe: tuple[Any, ...], like: Value
             )
     if isinstance(like, Words):
         return _as_words(answer, like, "return" if exercise.kind == "function" else "be")
-    if isinstance(answer, list) and len(answer) == len(like) > 1:
-        answer = tuple(answer)  # several numbers are wanted: square brackets are as good
+    if not any(part.ndim for part in like):
+        answer = _several(answer) if len(like) > 1 else answer
+    elif isinstance(answer, tuple) and len(like) == 1 and len(answer) == len(like[0]) > 1:
+        answer = list(answer)  # one row of numbers is wanted: round brackets are as good
     try:
         return _flat(answer)
     except (TypeError, ValueError, RuntimeError):
@@ -126,6 +130,16 @@ def _answer(exercise: Exercise, answer: Any, probe: tuple[Any, ...], like: Value
         function = exercise.kind == "function"
         wanted = "return a number, a tensor or a picture" if function else "be a number"
         raise _Unusable(f"The answer must {wanted}; a {kind} came.") from None
+
+
+def _several(answer: Any) -> Any:
+    """Several numbers: a list or an array of them, or pairs in brackets, are as good as a tuple."""
+    if isinstance(answer, Tensor | np.ndarray) and answer.ndim == 1:
+        return tuple(answer.tolist())
+    if isinstance(answer, list | tuple):
+        pairs = [one if isinstance(one, list | tuple) else (one,) for one in answer]
+        return tuple(number for pair in pairs for number in pair)
+    return answer
 
 
 def _call(function: Callable[..., Any], probe: tuple[Any, ...]) -> Any:
@@ -163,7 +177,10 @@ def _as_words(answer: object, like: Words, verb: str) -> Words:
     if like.ordered and not words.ordered:
         raise _Unusable("Here the order counts, and a set has none: use square brackets.")
     if words.single and like.ordered and not like.single:
-        raise _Unusable("A list of texts is wanted, and one text came: .split() cuts it up.")
+        raise _Unusable(
+            "A list of texts is wanted, and one text came: put each into quotes of its own, "
+            "within square brackets."
+        )
     if like.single and not words.single:
         raise _Unusable(f"The answer must {verb} {wanted}; {len(words.parts)} came.")
     return words if like.ordered else words.without_order()
@@ -171,11 +188,12 @@ def _as_words(answer: object, like: Words, verb: str) -> Words:
 
 def _flat(answer: object) -> list[Tensor]:
     parts = answer if isinstance(answer, tuple) and answer else [answer]
-    if isinstance(answer, list) and answer and isinstance(answer[0], Tensor):
-        parts = [torch.stack(answer)]  # a list of numbers, each a tensor
+    if isinstance(answer, list) and any(isinstance(part, Tensor) for part in answer):
+        parts = [torch.stack([torch.as_tensor(part) for part in answer])]
     if any(isinstance(part, (str, bytes, bool)) for part in parts):
         raise TypeError("text is no number")
     parts = [np.array(part) if isinstance(part, Image.Image) else part for part in parts]
+    parts = [float(part) if isinstance(part, Fraction | Decimal) else part for part in parts]
     return [torch.as_tensor(part).detach().double() for part in parts]
 
 
@@ -202,7 +220,7 @@ def _shape_trouble(given: list[Value], expected: list[Value]) -> str:
 
 
 def _distance(given: list[Value], wanted: list[Value]) -> float:
-    """The largest difference, relative to the size of what is wanted; infinite for other shapes."""
+    """The largest difference, relative to what is wanted; infinite for other shapes and for NaN."""
     largest = 0.0
     for ours, theirs in zip(given, wanted, strict=True):
         if isinstance(ours, Words) or isinstance(theirs, Words):
@@ -212,7 +230,7 @@ def _distance(given: list[Value], wanted: list[Value]) -> float:
         if len(ours) != len(theirs):
             return float("inf")
         for mine, other in zip(ours, theirs, strict=True):
-            if mine.shape != other.shape:
+            if mine.shape != other.shape or not bool(torch.isfinite(mine).all()):
                 return float("inf")
             scale = max(float(other.abs().max()), 1e-12)
             largest = max(largest, float((mine - other).abs().max()) / scale)

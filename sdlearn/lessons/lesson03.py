@@ -80,6 +80,13 @@ PICTURE = Exercise(
             "By which number was the picture multiplied when it was mixed?",
             lambda xt, eps, alpha_bar: (xt - (1 - alpha_bar) ** 0.5 * eps) / alpha_bar,
         ),
+        Mistake(
+            "only the noise divided",
+            "You divided the noise's term alone, and left xt as faint as it is. (Is a bracket "
+            "missing?)",
+            "Which part of what is left stands under the division?",
+            lambda xt, eps, alpha_bar: xt - (1 - alpha_bar) ** 0.5 * eps / alpha_bar**0.5,
+        ),
     ),
 )
 
@@ -133,8 +140,10 @@ LAZY = Exercise(
         ),
         Mistake(
             "not squared",
-            "You added the two factors that are left over. The loss squares the difference.",
-            "What is the mean square of a factor times something of variance 1?",
+            "Were the two factors added as they are, without squares? Or have picture and noise "
+            "changed places, in the mixing or in what xt is compared with? All of these come to "
+            "this number.",
+            "Write eps - xt as so many times eps, less so many times x0. Then square both.",
             lambda: 0.36**0.5 + (1 - 0.64**0.5),
         ),
         Mistake(
@@ -142,6 +151,12 @@ LAZY = Exercise(
             "You mixed with alpha_bar and 1 - alpha_bar themselves. They are variances.",
             "Look at the two factors of exercise 2.1, and put in 0.36.",
             lambda: 0.36**2 + (1 - 0.64) ** 2,
+        ),
+        Mistake(
+            "a variance for a factor",
+            "The picture's part is right. Of the noise you counted how much variance is missing.",
+            "Which factor stands before eps in xt? Take it from 1, and only then square.",
+            lambda: 0.36 + (1 - 0.64),
         ),
     ),
 )
@@ -230,6 +245,25 @@ AVERAGED = Exercise(
             "The old should fade. What does keep do to the average at each step?",
             _plain_mean,
         ),
+        Mistake(
+            "only the last",
+            "That is the average after the last step. Asked is the one after each.",
+            "Where can you keep those on the way?",
+            lambda weights, keep: _average(weights, keep)[-1],
+        ),
+        Mistake(
+            "first left out",
+            "The first step has its average, too: the first value. Yours begin with the second.",
+            "As many numbers should come back as went in.",
+            lambda weights, keep: _average(weights, keep)[1:],
+        ),
+        Mistake(
+            "one tensor, many times",
+            "All your numbers are the same: one tensor was changed in place and collected again "
+            "and again.",
+            "Does your list hold numbers, or many times the very same tensor? Collect a copy.",
+            lambda weights, keep: _average(weights, keep)[-1].expand_as(weights),
+        ),
     ),
 )
 
@@ -293,6 +327,12 @@ SLIP = Exercise(
             "A mean squared error is a square already; you squared the factor once too often.",
             "The slip grows by sigma. By what does its square grow?",
             lambda: LOSS * ((1 - LEVEL) / LEVEL) ** 2,
+        ),
+        Mistake(
+            "the factor alone",
+            "That is how many times larger the error gets. How large was it?",
+            "Which number does the factor multiply?",
+            lambda: (1 - LEVEL) / LEVEL,
         ),
     ),
 )

@@ -106,6 +106,27 @@ STEP = Exercise(
             "eps has variance 1. By what was it multiplied in xt?",
             lambda xt, x0_hat, now, nxt: _mix(x0_hat, xt - now**0.5 * x0_hat, nxt),
         ),
+        Mistake(
+            "picture taken for the noise",
+            "You treated x0_hat as if it were eps, as the lesson's step does with its answer. "
+            "This network names the picture.",
+            "You have the picture already. What is to be worked out is the noise.",
+            lambda xt, x0_hat, now, nxt: _mix(
+                (xt - (1 - now) ** 0.5 * x0_hat) / now**0.5, x0_hat, nxt
+            ),
+        ),
+        Mistake(
+            "factors swapped",
+            "You mixed with the two factors exchanged.",
+            "At alpha_bar_next near 1, which of the two should be seen?",
+            lambda xt, x0_hat, now, nxt: _mix(_eps(xt, x0_hat, now), x0_hat, nxt),
+        ),
+        Mistake(
+            "picture not faded",
+            "You took the picture off xt at full strength; in xt it is faded.",
+            "By what was it multiplied when it was mixed at alpha_bar?",
+            lambda xt, x0_hat, now, nxt: _mix(x0_hat, (xt - x0_hat) / (1 - now) ** 0.5, nxt),
+        ),
     ),
 )
 
@@ -310,9 +331,22 @@ FRESH = Exercise(
         ),
         Mistake(
             "compared with the start",
-            "You took the share of the noise at the beginning of the step.",
+            "You took the share of the noise at the beginning of the step. (Or the '1 -' under the "
+            "second root is lost: with these levels that comes to the same.)",
             "How much noise is there where the step arrives?",
             lambda: _noise_std() ** 2 / (1 - NOW),
+        ),
+        Mistake(
+            "the old noise's share",
+            "That is the share of the old noise. Asked is the fresh one's.",
+            "The two add up to 1.",
+            lambda: 1 - _noise_std() ** 2 / (1 - NEXT),
+        ),
+        Mistake(
+            "in per cent",
+            "That is in per cent. Asked is a number between 0 and 1.",
+            "What is one hundred per cent, as a share?",
+            lambda: 100 * _noise_std() ** 2 / (1 - NEXT),
         ),
     ),
 )

@@ -68,6 +68,12 @@ SHAPE = Exercise(
             "A square of 64 pixels becomes one place. How long is a side of that square?",
             lambda height, width: (4, height // 48, width // 48),
         ),
+        Mistake(
+            "pictures counted",
+            "Four numbers came: you count the pictures as well. Asked is the latent of one.",
+            "Print model.noise().shape, and leave out the first number.",
+            lambda height, width: (1, 4, height // 8, width // 8),
+        ),
     ),
 )
 
@@ -81,6 +87,7 @@ FEWER = Exercise(
     ),
     kind="number",
     expected=lambda: 3 * 8 * 8 / LATER,
+    tolerance=0.005,
     praise=(
         "Four times the numbers for the same picture: the decoded eyes and letters are better for "
         "it, and the diffusion model has more to learn. That is the bargain of this lesson."
@@ -131,6 +138,12 @@ FEWER = Exercise(
             "Do the channels belong to the picture's numbers or to the latent's?",
             lambda: 3 * 8 * 8 * LATER,
         ),
+        Mistake(
+            "a place holds more",
+            "You compare a square of pixels with one single number.",
+            "How many numbers does a place of this latent hold?",
+            lambda: 3 * 8 * 8,
+        ),
     ),
 )
 
@@ -143,7 +156,10 @@ def _picture_probes() -> list[tuple]:
     generator = torch.Generator().manual_seed(5)
     clean = 2 * torch.rand(2, 3, 6, 6, generator=generator, dtype=torch.float64) - 1
     slips = torch.randn(2, 3, 6, 6, generator=generator, dtype=torch.float64)
-    return [(a, a + size * slip) for a, size, slip in zip(clean, (0.1, 0.02), slips, strict=True)]
+    return [
+        (a, (a + size * slip).clamp(-1, 1))
+        for a, size, slip in zip(clean, (0.1, 0.02), slips, strict=True)
+    ]
 
 
 PSNR = Exercise(

@@ -108,6 +108,20 @@ ATTENTION = Exercise(
             "Do your shares still add up to 1 when you are done with them?",
             lambda q, k, v: (q @ k.T).softmax(-1) / q.shape[-1] ** 0.5 @ v,
         ),
+        Mistake(
+            "shares handed back",
+            "Those are the shares: who looks where. Asked is what each place gets.",
+            "What are the values for?",
+            lambda q, k, v: _shares(q, k),
+        ),
+        Mistake(
+            "one unit for all places",
+            "Your shares add up to 1 over the whole table. Each place has a unit of its own.",
+            "Along which axis should they add up to 1?",
+            lambda q, k, v: (
+                (q @ k.T / q.shape[-1] ** 0.5).flatten().softmax(0).reshape(len(q), -1) @ v
+            ),
+        ),
     ),
 )
 
@@ -119,11 +133,16 @@ def _iou(looked: Tensor, thing: Tensor) -> Tensor:
 def _mask_probes() -> list[tuple]:
     generator = torch.Generator().manual_seed(72)
     probes = []
-    for rows, columns in ((slice(8, 20), slice(4, 22)), (slice(2, 30), slice(10, 16))):
+    # One look is smaller than the thing, the other larger: or who divides by the larger of the two
+    # could not be told from who divides by the thing.
+    for rows, columns, still in (
+        (slice(8, 20), slice(4, 22), 0.97),
+        (slice(2, 30), slice(10, 16), 0.8),
+    ):
         thing = torch.zeros(32, 32, dtype=torch.bool)
         thing[rows, columns] = True
         looked = thing.roll((3, 2), (0, 1)) & (torch.rand(32, 32, generator=generator) > 0.2)
-        looked |= torch.rand(32, 32, generator=generator) > 0.97
+        looked |= torch.rand(32, 32, generator=generator) > still
         probes.append((looked, thing))
     return probes
 
@@ -193,6 +212,12 @@ IOU = Exercise(
             "Out of how many places?",
             lambda looked, thing: (looked & thing).sum(),
         ),
+        Mistake(
+            "either, but not both",
+            "You divide by the places in just one of the masks. Those in both belong to the whole.",
+            "Two equal masks should give 1. By what do you divide there?",
+            lambda looked, thing: (looked & thing).sum() / (looked ^ thing).sum(),
+        ),
     ),
 )
 
@@ -202,8 +227,8 @@ NUMBERS = Exercise(
     id="7.3",
     task=(
         "Stable Diffusion 1.5 draws a picture of 768 x 512 pixels. How many shares does one "
-        "layer of cross-attention work out in one call, with 8 heads, on a grid half as fine as "
-        "the latent's along each side?"
+        "layer of cross-attention work out for one prompt, in one call, with 8 heads, on a grid "
+        "half as fine as the latent's along each side?"
     ),
     kind="number",
     expected=lambda: PLACES[0] * PLACES[1] * HEADS * 77,
@@ -235,7 +260,8 @@ NUMBERS = Exercise(
         ),
         Mistake(
             "halved once only",
-            "You halved the number of places. But each of the two sides is halved.",
+            "That is twice as many. Did you halve one side of the grid only, or count a second "
+            "text, guidance's empty one? Asked is one text, and both sides are halved.",
             "Write down rows and columns of the latent, and halve each.",
             lambda: 2 * PLACES[0] * PLACES[1] * HEADS * 77,
         ),
@@ -274,6 +300,12 @@ NUMBERS = Exercise(
             "75 tokens are yours, but all positions are looked at: start and end as well.",
             "What stands before your tokens, and what after them?",
             lambda: PLACES[0] * PLACES[1] * HEADS * 75,
+        ),
+        Mistake(
+            "a square picture",
+            "You took a square picture. These sides differ.",
+            "Write down the latent of these very sides.",
+            lambda: 32 * 32 * HEADS * 77,
         ),
     ),
 )
@@ -386,6 +418,20 @@ SCALED = Exercise(
             "large factor nothing would be left for them, or less than nothing.",
             "Scale first, and then treat all words alike: divide them by the same number.",
             _others_kept_out,
+        ),
+        Mistake(
+            "one unit for all places",
+            "You divided by all of the table: now all places together share one unit.",
+            "Each place keeps a whole unit. Along which axis do you add up?",
+            lambda shares, position, factor: (
+                _rescaled(shares, position, factor) / _rescaled(shares, position, factor).sum()
+            ),
+        ),
+        Mistake(
+            "softmax of shares",
+            "You made shares out of shares: softmax is for scores, and evens these out.",
+            "They only need to add up to 1 again.",
+            lambda shares, position, factor: _rescaled(shares, position, factor).softmax(-1),
         ),
     ),
 )

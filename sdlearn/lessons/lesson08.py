@@ -84,7 +84,7 @@ GUIDED = Exercise(
             "mean of both",
             "You take the middle between the two answers. Guidance goes beyond the second one.",
             "With s = 7.5, how far from the first answer should you be, counted in arrows?",
-            lambda uncond, cond, s: s * (uncond + cond) / 2,
+            lambda uncond, cond, s: (uncond + cond) / 2,
         ),
     ),
 )
@@ -208,6 +208,13 @@ PLACES = Exercise(
             "At scale 1 the formula must give B. For that, what must A and C be to each other?",
             lambda: ["at night", "a red cat", ""],
         ),
+        Mistake(
+            "names for texts",
+            "The roles are right, but you name the settings. Asked are the texts that the network"
+            " was given.",
+            "Put this run's own texts in the places of the names.",
+            lambda: ["negative_prompt", "prompt", "negative_prompt"],
+        ),
     ),
 )
 
@@ -265,7 +272,8 @@ RESCALED = Exercise(
         Mistake(
             "always in full",
             "You give all of the contrast back, whatever share says.",
-            "Where does share come in? At share = 0 the answer must be x.",
+            "At share = 0 the answer must be x, as it came. Is share used? Or has x been changed "
+            "in place before you mix?",
             lambda x, x_cond, share: x * _contrast(x_cond) / _contrast(x),
         ),
         Mistake(
@@ -285,6 +293,21 @@ RESCALED = Exercise(
             "You give every picture the contrast 1, whatever x_cond has.",
             "What should the std of the restored picture be? Yours has lost that number.",
             lambda x, x_cond, share: share * x / _contrast(x) + (1 - share) * x,
+        ),
+        Mistake(
+            "contrast of each channel",
+            "You measured one contrast for each channel. Asked is one for each picture.",
+            "A picture has channels, rows and columns. Over how many of them do you go?",
+            lambda x, x_cond, share: (
+                share * x * x_cond.std((2, 3), keepdim=True) / x.std((2, 3), keepdim=True)
+                + (1 - share) * x
+            ),
+        ),
+        Mistake(
+            "rest forgotten",
+            "What isn't restored should be there as it was. It is missing.",
+            "At share = 0 nothing may change. What does yours give there?",
+            lambda x, x_cond, share: share * x * _contrast(x_cond) / _contrast(x),
         ),
     ),
 )

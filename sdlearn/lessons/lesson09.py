@@ -354,6 +354,13 @@ CALLS = Exercise(
             "On which line of draw does the text encoder stand?",
             lambda: (30, 30, 1),
         ),
+        Mistake(
+            "four runs",
+            "That would be four runs. The prompt is the same, and the latents go through as a "
+            "batch.",
+            "How many calls is a batch of four, and how often must one prompt be read?",
+            lambda: (4, 120, 4),
+        ),
     ),
 )
 
@@ -446,6 +453,13 @@ STEP = Exercise(
             "You put as much noise back as there was. The next sample holds less.",
             "Whose alpha_bar belongs to the noise that the next sample holds?",
             lambda: _stepped(_guided())[0] + (1 - LEVEL) ** 0.5 * _guided(),
+        ),
+        Mistake(
+            "arrived where it began",
+            "You arrived where you began: the factors of the mixture are the old level's, or "
+            "exchanged.",
+            "Which alpha_bar belongs to the next sample, and which of its two roots to x0_hat?",
+            lambda: XT,
         ),
     ),
 )

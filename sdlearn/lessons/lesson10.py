@@ -13,7 +13,7 @@ from sdlearn.lessons.exercises import Exercise, Mistake
 
 def _runs() -> list[tuple[int, float]]:
     # No pair whose product misses a whole number by a rounding error: that is no mistake to make.
-    return [(20, 0.5), (25, 0.5), (30, 0.33), (50, 0.75), (7, 0.95), (40, 0.8)]
+    return [(20, 0.5), (25, 0.5), (30, 0.33), (50, 0.75), (7, 0.95), (40, 0.75)]
 
 
 STEPS_DONE = Exercise(
@@ -76,6 +76,12 @@ STEPS_DONE = Exercise(
             "You take the share of the 1000 timesteps of the training. Asked are steps of the run.",
             "Where does the number of steps of this very run come in?",
             lambda steps, strength: int(1000 * strength),
+        ),
+        Mistake(
+            "left-out steps",
+            "You count the steps that are left out.",
+            "A larger strength walks more. Does your number grow with the strength?",
+            lambda steps, strength: int(steps * (1 - strength)),
         ),
     ),
 )
@@ -172,6 +178,15 @@ MASKED_STEP = Exercise(
             "In the hole x0 must not be seen at all. What has the sampler made there?",
             lambda x_next, x0, eps, keep, bar, bar_next: _at(bar_next, x0, eps),
         ),
+        Mistake(
+            "noise in the hole",
+            "The mask reaches only one of the two terms: noise falls on the hole as well. (Is a "
+            "bracket missing?)",
+            "Noise the picture first, as one thing. Then let the mask choose.",
+            lambda x_next, x0, eps, keep, bar, bar_next: (
+                keep * bar_next**0.5 * x0 + (1 - bar_next) ** 0.5 * eps + (1 - keep) * x_next
+            ),
+        ),
     ),
 )
 
@@ -248,6 +263,13 @@ IN_PLACES = Exercise(
             "You mark the blocks in which nothing is marked.",
             "Mark all pixels: all places should be 1.",
             lambda mask: 1 - _blocks(mask).amax(dim=(1, 3)),
+        ),
+        Mistake(
+            "strips instead of squares",
+            "Your blocks are 64 pixels in a row, one after the other, and not squares of 8 x 8.",
+            "Number the pixels of a 16 x 16 mask row by row. Which numbers are in the first "
+            "block, and which do you have?",
+            lambda mask: mask.reshape(mask.shape[0] // 8, mask.shape[1] // 8, 64).amax(-1),
         ),
     ),
 )

@@ -124,6 +124,19 @@ TOLD = Exercise(
             "In which order does the lesson name the three pairs?",
             lambda h, w, side: (side, side, *_corner(h, w, side), h, w),
         ),
+        Mistake(
+            "size turned round",
+            "The original size is turned round: Pillow says width first, SDXL is told height "
+            "first.",
+            "In which order are rows and columns asked for?",
+            lambda h, w, side: (w, h, *_corner(h, w, side), side, side),
+        ),
+        Mistake(
+            "never scaled",
+            "You cut the picture as it came. It was scaled first.",
+            "How many rows and columns has it when its shorter side is side long?",
+            lambda h, w, side: (h, w, (h - side) // 2, (w - side) // 2, side, side),
+        ),
     ),
 )
 
@@ -182,6 +195,12 @@ DOOR = Exercise(
             "You counted a pooled text of the first reader, 768 wide. It has no say here.",
             "Whose pooled text is used? And which readers does the refiner have at all?",
             lambda: 768 + POOLED + 5 * WAVES,
+        ),
+        Mistake(
+            "score forgotten",
+            "You took a pair away, and put nothing in its place.",
+            "What is the refiner told instead?",
+            lambda: POOLED + 4 * WAVES,
         ),
     ),
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Words:
-    """An answer in words; capitals and spaces at the ends don't matter.
+    """An answer in words; capitals, spaces and hyphens don't matter.
 
     Attributes:
         parts: The texts; sorted if their order doesn't count.
@@ -42,4 +42,5 @@ class Words:
 
 
 def _plain(text: str) -> str:
-    return " ".join(text.lower().split())
+    """Without what doesn't matter: "U-Net" is "u net", and a curly apostrophe a straight one."""
+    return "".join(text.lower().replace("’", "'").replace("-", "").split())

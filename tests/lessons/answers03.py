@@ -49,6 +49,8 @@ SPELLINGS = {
         lambda weights, keep: averaged(weights, keep).tolist(),
         lambda weights, keep: list(averaged(weights, keep)),
         lambda weights, keep: averaged(weights.float(), keep).numpy(),
+        lambda weights, keep: tuple(averaged(weights, keep).tolist()),
+        lambda weights, keep: [weights[0], *averaged(weights, keep).tolist()[1:]],
     ],
     "3.4": [0.17, 0.03 * 0.85 / 0.15, torch.tensor(0.17)],
 }

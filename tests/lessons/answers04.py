@@ -1,6 +1,8 @@
 """Lesson 04: what learners may answer, rightly and wrongly. `test_exercises.py` holds it."""
 
 import math
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import torch
@@ -63,7 +65,7 @@ SPELLINGS = {
         lambda calls, errors: torch.tensor(order(calls, errors)),
     ],
     "4.3": [30 + 29, 59.0, torch.tensor(59)],
-    "4.4": [5 / 24, 0.208, 0.2083, np.float32(5 / 24)],
+    "4.4": [5 / 24, 0.208, 0.2083, np.float32(5 / 24), Fraction(5, 24), Decimal("0.208")],
 }
 
 # Wrong answers that are no known mistake: they must be refused, and not misdiagnosed.

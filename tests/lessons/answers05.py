@@ -38,6 +38,8 @@ SPELLINGS = {
         lambda height, width: [4, height // 8, width // 8],
         lambda height, width: torch.Size([4, height // 8, width // 8]),
         lambda height, width: torch.zeros(4, height // 8, width // 8).shape,
+        lambda height, width: torch.tensor([4, height // 8, width // 8]),
+        lambda height, width: (4, (height // 8, width // 8)),
     ],
     "5.2": [12, 3 * 64 / 16, torch.tensor(12.0), np.float32(12)],
     "5.3": [
@@ -46,6 +48,7 @@ SPELLINGS = {
         lambda a, b: -10 * np.log10((((a - b) / 2) ** 2).mean().item()),
         lambda a, b: 10 * torch.log10(255**2 / (((a - b) * 127.5) ** 2).mean()),
         lambda a, b: psnr_of_tensors(a.float(), b.float()),
+        lambda a, b: psnr_of_tensors(a.clamp(-1, 1), b.clamp(-1, 1)),
     ],
     "5.4": [
         lambda latent, variance: latent * math.sqrt(variance),

@@ -77,8 +77,12 @@ SPELLINGS = {
         lambda *asked: np.array(text_to_image(*asked)),
         lambda *asked: torch.tensor(np.array(text_to_image(*asked))),
     ],
-    "9.2": [tuple(ORDER), [name.upper() for name in ORDER]],
-    "9.3": [[1, 30, 1], (1.0, 30.0, 1.0), (np.int64(1), torch.tensor(30), 1)],
+    "9.2": [
+        tuple(ORDER),
+        [name.upper() for name in ORDER],
+        [name.replace("-", "").replace("'", "’") for name in ORDER],
+    ],
+    "9.3": [[1, 30, 1], np.array([1, 30, 1]), (1.0, 30.0, 1.0), (np.int64(1), torch.tensor(30), 1)],
     "9.4": [round(arrived(), 3), np.float32(arrived()), torch.tensor(arrived())],
 }
 
@@ -90,7 +94,7 @@ UNKNOWN = {
     ],
     "9.2": [ORDER[::-1], ORDER[:5]],
     "9.3": [(1, 31, 1), (4, 30, 1)],
-    "9.4": [1.0, -0.5],
+    "9.4": [1.2, -0.5],
 }
 
 SECRETS = {

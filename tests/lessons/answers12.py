@@ -21,6 +21,12 @@ SOLUTIONS = {"12.1": told, "12.2": 1280 + 5 * 256, "12.3": base_does, "12.4": 1.
 SPELLINGS = {
     "12.1": [
         lambda height, width, side: list(told(height, width, side)),
+        lambda height, width, side: np.array(told(height, width, side)),
+        lambda height, width, side: (
+            (height, width),
+            told(height, width, side)[2:4],
+            [side, side],
+        ),
         lambda h, w, side: (
             *(h, w),
             *(int((s * side / min(h, w) - side) / 2) for s in (h, w)),
