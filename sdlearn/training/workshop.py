@@ -39,9 +39,9 @@ from sdlearn.training.vae import DecoderStage, VAEStage
 
 __all__ = ["STAGES", "Workshop"]
 
-ROUNDING = 5e-3
+ROUNDING = 1e-2
 """Scaling factors that differ by less than this share belong to the same autoencoder: the machine
-rounded otherwise, or the factor was measured on more of the same frames."""
+rounded otherwise, or the factor was measured on other frames."""
 
 
 class UnfitTeacher(ValueError):
@@ -320,7 +320,7 @@ class Workshop:
     def _known_factor(self, measured: float) -> float:
         """The scaling factor that the exported model has, if it differs by hardly anything.
 
-        Every kind of machine measures another last digit, and more frames another third one. A
+        Every kind of machine measures another last digit, and other frames another third one. A
         base model hands its latents over to its refiner: once exported, both keep the factor that
         they have in common.
         """

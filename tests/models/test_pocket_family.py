@@ -102,6 +102,11 @@ def test_base_and_refiner_end_in_the_pipelines_picture(pipes, models):
     assert np.array_equal(trace.image, ended)
 
 
+def test_a_refiner_takes_latents_in_its_bases_scale(models):
+    factors = {models[name].parts.vae.config.scaling_factor for name in NAMES[1:]}
+    assert len(factors) == 1
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_words_have_maps_in_each(models, name):
     model = models[name]
