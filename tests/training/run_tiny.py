@@ -22,6 +22,6 @@ if __name__ == "__main__":
     RECIPES["tiny"] = tiny(
         plans={n: dataclasses.replace(p, steps=wish["steps"]) for n, p in plans.items()}
     )
-    run._precision = lambda: wish["precision"]
+    run._precision = lambda processes: wish["precision"]
     loop.train.__kwdefaults__["save_every"] = wish["save_every"]
     sys.exit(cli.main())
