@@ -157,23 +157,23 @@ def _evaluate(
     kept: dict[str, Any] = {**settings, "weights": card.weights(folder)}
     result = _asked(draws(), count)
     kept["rows"] = [asdict(row) for row in result.rows]
-    _keep(target, folder, kept, result.markdown())  # what comes next may be broken off
+    _keep(target, folder, kept)  # what comes next may be broken off
     result = result.beside(**{name: _asked(draw, count) for name, draw in others.items()})
     print(f"{folder.name}, {steps} DDIM steps, guidance {guidance_scale:g}\n\n{result}")
     kept["rows"] = [asdict(row) for row in result.rows]
-    _keep(target, folder, kept, result.markdown())
+    _keep(target, folder, kept)
     told = conditioning.measured(*pair, **settings)
     if told:
         kept["conditioning"] = told
         print("\n" + conditioning.markdown(told))
-        _keep(target, folder, kept, result.markdown())
+        _keep(target, folder, kept)
     if sweep:
         kept["sweep_count"] = sweep
         for what, rows in _swept(draws, sweep):
             kept[f"{what.split('_')[0]}_sweep"] = [asdict(row) for row in rows]
             if target is not None:
                 _figure(rows, what).save(Path(target) / f"{what}.png")
-            _keep(target, folder, kept, result.markdown())
+            _keep(target, folder, kept)
     if target is not None:
         print(f"Kept in {target}")
 
@@ -210,15 +210,18 @@ def _swept(draws: Callable[..., Callable], count: int) -> Iterator[tuple[str, li
         yield what, rows
 
 
-def _keep(target: str | None, folder: Path, kept: dict[str, Any], table: str) -> None:
+def _keep(target: str | None, folder: Path, kept: dict[str, Any]) -> None:
     """Write what is measured so far. Sweeps of the same weights stay, those of others go."""
     from sdlearn.training import card
+    from sdlearn.training.pocketeval import Result, Row
 
     if target is None:
         return
     place = Path(target)
     path = place / card.EVALUATION.name
     before = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    if all(before.get(name) == kept[name] for name in ("weights", "steps", "guidance_scale")):
+        _fill_in(kept, before)
     for what in ("steps", "guidance_scale"):
         key = f"{what.split('_')[0]}_sweep"
         count = before.get("sweep_count")
@@ -231,9 +234,21 @@ def _keep(target: str | None, folder: Path, kept: dict[str, Any], table: str) ->
     draft = path.with_suffix(".draft")
     draft.write_text(json.dumps(kept, indent=2) + "\n", "utf-8")
     draft.replace(path)
+    table = Result(tuple(Row(**row) for row in kept["rows"])).markdown()
     (place / "pocketeval.md").write_text(table + "\n", "utf-8")
     if place.resolve() == (folder / card.EVALUATION).parent.resolve():
         card.write(folder)
+
+
+def _fill_in(kept: dict[str, Any], before: dict[str, Any]) -> None:
+    """What an earlier run of the same pictures measured stays until this one has measured it."""
+    from sdlearn.training.pocketeval import BESIDE
+
+    if "conditioning" in before:
+        kept.setdefault("conditioning", before["conditioning"])
+    for row, old in zip(kept["rows"], before["rows"], strict=False):
+        if (row["name"], row["count"]) == (old["name"], old["count"]):
+            row |= {name: old.get(name) for name in BESIDE if row[name] is None}
 
 
 def _figure(rows: Sequence, what: str):

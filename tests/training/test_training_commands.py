@@ -89,10 +89,22 @@ def test_eval_broken_off_keeps_what_it_measured(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sweeps, "model_draws", lambda *_, **__: lambda **___: oracle)
     monkeypatch.setattr(sweeps, "loaded", lambda folder: (None, None))
     monkeypatch.setattr(sweeps, "redrawn", lambda model: interrupted)
-    assert cli.main(["eval", "any", "--count", "2", "--to", str(tmp_path)]) == 130
+    path, line = tmp_path / "pocketeval.json", ["eval", "any", "--to", str(tmp_path), "--count"]
+    assert cli.main([*line, "2"]) == 130
     assert f"stopped. What was measured is in {tmp_path}" in capsys.readouterr().err
-    kept = json.loads((tmp_path / "pocketeval.json").read_text())
+    kept = json.loads(path.read_text())
     assert len(kept["rows"]) == 8 and kept["rows"][0]["score"] > 0.5
+
+    # Broken off again, it costs nothing that a whole run of the same pictures had measured.
+    for row in kept["rows"]:
+        row["redrawn"] = 0.75
+    path.write_text(json.dumps({**kept, "conditioning": {"told": 1}}))
+    assert cli.main([*line, "2"]) == 130
+    again = json.loads(path.read_text())
+    assert again["rows"] == kept["rows"] and again["conditioning"] == {"told": 1}
+    assert "true drawings, redrawn" in (tmp_path / "pocketeval.md").read_text()
+    assert cli.main([*line, "4"]) == 130  # of other pictures nothing is known beside
+    assert json.loads(path.read_text())["rows"][0]["redrawn"] is None
 
 
 def test_eval_asks_for_its_place_before_it_draws(tmp_path, capsys):
