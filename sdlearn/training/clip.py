@@ -23,7 +23,7 @@ from sdlearn.training import export
 from sdlearn.training.falsehoods import falsehoods, falsified, turned_round
 from sdlearn.training.loop import Batch, Stage
 from sdlearn.training.pictures import Pictures, order
-from sdlearn.training.recipes import Recipe
+from sdlearn.training.plans import Recipe
 
 KEPT = 0.5
 """What it costs to move the words from where the U-Nets know them, in shares of their variance."""

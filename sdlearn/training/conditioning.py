@@ -24,7 +24,8 @@ from sdlearn import world
 from sdlearn.equations import noising
 from sdlearn.trace.detail import detail_of
 from sdlearn.training import frames, sharing
-from sdlearn.training.recipes import RECIPES, Frames
+from sdlearn.training.plans import Frames
+from sdlearn.training.recipes import RECIPES
 
 FIRST = 4 * 10**9  # scenes from here on: neither training nor PocketEval uses them
 AT_ONCE = 10

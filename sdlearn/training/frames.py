@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from sdlearn import world
-from sdlearn.training.recipes import Frames
+from sdlearn.training.plans import Frames
 
 CUTS = 8
 """Cuts begin at multiples of this, so that a picture and its latents are cut at one place."""

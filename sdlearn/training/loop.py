@@ -26,7 +26,7 @@ from sdlearn.training.ahead import ahead
 from sdlearn.training.average import Average
 from sdlearn.training.log import Log
 from sdlearn.training.optimizer import Muon
-from sdlearn.training.recipes import Plan
+from sdlearn.training.plans import Plan
 from sdlearn.training.stopping import Asked, Stopped
 
 Batch = dict[str, Tensor]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from sdlearn.training.recipes import Recipe
+from sdlearn.training.plans import Recipe
 from sdlearn.training.tokenizer import load_tokenizer
 
 PARTS = {"text_encoder": CLIPTextModel, "text_encoder_2": CLIPTextModelWithProjection}

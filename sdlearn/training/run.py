@@ -13,8 +13,10 @@ from accelerate.utils import broadcast_object_list
 from sdlearn import _resources
 from sdlearn.training import card, checkpoints, speed
 from sdlearn.training import export as exports
-from sdlearn.training.recipes import RECIPES, STAGES
-from sdlearn.training.workshop import UnfitTeacher, Workshop
+from sdlearn.training.plans import STAGES
+from sdlearn.training.recipes import RECIPES
+from sdlearn.training.taught import UnfitTeacher
+from sdlearn.training.workshop import Workshop
 
 
 def default_folder(name: str) -> Path:

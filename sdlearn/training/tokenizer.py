@@ -17,7 +17,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from transformers import CLIPTokenizer
 
 from sdlearn import world
-from sdlearn.training.recipes import Recipe
+from sdlearn.training.plans import Recipe
 
 START, END, SUFFIX = "<|startoftext|>", "<|endoftext|>", "</w>"
 PLACES = 77

@@ -11,11 +11,8 @@ original did: on small pictures first, then on large ones (`GrowStage`).
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
 import torch
-from accelerate import Accelerator
 from diffusers import (
     AutoencoderKL,
     DDIMScheduler,
@@ -24,14 +21,14 @@ from diffusers import (
     UNet2DConditionModel,
 )
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from sdlearn.equations import guidance, noising, predictions, schedules, trajectories
 from sdlearn.training import frames
+from sdlearn.training.latents import Latents, whole
 from sdlearn.training.loop import Batch, Stage
 from sdlearn.training.pictures import Pictures, order
+from sdlearn.training.plans import Recipe
 from sdlearn.training.reading import Reader
-from sdlearn.training.recipes import Frames, Recipe
 from sdlearn.training.sheets import sheet
 
 PREDICTIONS = {"epsilon": "eps", "v_prediction": "v"}  # diffusers' words, and ours
@@ -53,69 +50,6 @@ def build_unet(recipe: Recipe) -> UNet2DConditionModel:
     """The U-Net, untrained."""
     torch.manual_seed(recipe.seed + 3)
     return UNet2DConditionModel(**recipe.unet)
-
-
-class Latents:
-    """All pictures as latents.
-
-    Attributes:
-        mean: Of their posteriors.
-        std: The spread of these.
-        scaling_factor: What makes the latents' variance 1.
-        time_ids: What SDXL is told of each picture's size and cut, shape [pictures, 6].
-    """
-
-    def __init__(self, mean: Tensor, std: Tensor, scaling_factor: float, time_ids: Tensor) -> None:
-        self.mean, self.std, self.scaling_factor = mean, std, scaling_factor
-        self.time_ids = time_ids
-
-    def __len__(self) -> int:
-        """How many pictures."""
-        return len(self.mean)
-
-    @classmethod
-    @torch.no_grad()
-    def encode(
-        cls,
-        pictures: Pictures | Frames,
-        vae: AutoencoderKL,
-        accelerator: Accelerator,
-        batch: int = 16,
-    ) -> Latents:
-        """Encode every picture once; the scaling factor makes their variance 1."""
-        vae.to(accelerator.device, memory_format=torch.channels_last)
-        means, stds, told = [], [], []
-        count = pictures.count
-        for begin in tqdm(range(0, count, batch), desc="encoding", mininterval=2):
-            indices = torch.arange(begin, min(begin + batch, count))
-            shown, ids = _shown(pictures, indices)
-            with accelerator.autocast():
-                posterior = vae.encode(shown.to(accelerator.device)).latent_dist
-            means.append(posterior.mean.half().cpu())
-            stds.append(posterior.std.half().cpu())
-            told.append(ids)
-        mean, std = torch.cat(means).contiguous(), torch.cat(stds).contiguous()
-        variance = mean.float().var() + (std.float() ** 2).mean()
-        return cls(mean, std, float(1 / variance.sqrt()), torch.cat(told))
-
-    def draw(self, indices: Tensor, eps: Tensor) -> Tensor:
-        """A point of each posterior, scaled."""
-        drawn = self.mean[indices].float() + self.std[indices].float() * eps
-        return drawn * self.scaling_factor
-
-
-def _shown(pictures: Pictures | Frames, indices: Tensor) -> tuple[Tensor, Tensor]:
-    """Pictures from -1 to 1, and what is told of their sizes."""
-    if isinstance(pictures, Pictures):
-        return pictures.batch(indices), whole(len(indices), pictures.size)
-    drawn = [np.asarray(frames.draw(pictures, i)) for i in indices.tolist()]
-    values = torch.from_numpy(np.stack(drawn)).permute(0, 3, 1, 2).float() / 127.5 - 1
-    return values, torch.tensor([frames.time_ids(pictures, i) for i in indices.tolist()])
-
-
-def whole(count: int, side: int) -> Tensor:
-    """What is told of pictures that are neither enlarged nor cut, shape [count, 6]."""
-    return torch.tensor([side, side, 0, 0, side, side]).expand(count, -1)
 
 
 class UNetStage(Stage):
@@ -288,65 +222,6 @@ class GrowStage(UNetStage):
     """Teaches the U-Net again, on larger pictures, and what their sizes and cuts mean."""
 
     name = "grow"
-
-
-class Teaching(NamedTuple):
-    """A finished model at the teacher's desk: its U-Net, what reads for it, what it answers."""
-
-    unet: nn.Module
-    reader: Reader
-    kind: str
-
-
-class TaughtStage(UNetStage):
-    """Teaches the U-Net once more, from what another model makes of the same noise and caption.
-
-    That is distillation ("Distilling the Knowledge in a Neural Network", 1503.02531), from a
-    network of another kind of answer: where names of the noise are hard to get right, at the noisy
-    end, one that names v says the same with less error.
-    """
-
-    name = "taught"
-
-    def __init__(
-        self,
-        recipe: Recipe,
-        pictures: Pictures,
-        reader: Reader,
-        vae: AutoencoderKL,
-        latents: Latents,
-        teaching: Teaching,
-    ) -> None:
-        super().__init__(recipe, pictures, reader, vae, latents)
-        self.teaching = teaching
-
-    def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """As before, but the target is in part what the teacher says."""
-        told = self._says(batch["xt"], batch["t"], batch["tokens"])
-        target = torch.lerp(batch["target"], told, self.heard(batch["t"])[:, None, None, None])
-        return super().loss(model, batch | {"target": target})
-
-    def heard(self, t: Tensor) -> Tensor:
-        """How much of the target is the teacher's, shape of t."""
-        teacher = self.plan.teacher
-        rising = (t - teacher.begin) / (teacher.full - teacher.begin)
-        return teacher.share * rising.clamp(0, 1)
-
-    @torch.no_grad()
-    def _says(self, xt: Tensor, t: Tensor, tokens: Tensor) -> Tensor:
-        """The teacher's answer, as this model would say it; noise where nobody listens to it."""
-        unet, reader, kind = self.teaching
-        unet.to(xt.device)
-        listening = self.heard(t) > 0
-        said = torch.zeros_like(xt)
-        if listening.any():
-            words, _ = reader.read(tokens[listening])
-            some, when = xt[listening], t[listening]
-            answer = unet(some, when, encoder_hidden_states=words).sample.float()
-            alpha_bar = self.schedule.alpha_bars[when.cpu()].float().to(when.device)
-            told = predictions.convert(some, answer, alpha_bar, source=kind, target=self.kind)
-            said[listening] = told.to(said)
-        return said
 
 
 def noise_schedule(recipe: Recipe) -> schedules.NoiseSchedule:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from sdlearn.training.loop import Batch, Stage
 from sdlearn.training.pictures import Pictures, order
-from sdlearn.training.recipes import Recipe
+from sdlearn.training.plans import Recipe
 from sdlearn.training.sheets import sheet
 
 KL_WEIGHT = 1e-4

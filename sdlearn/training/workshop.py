@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL
 from diffusers.models.attention_processor import AttnProcessor
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -19,22 +18,14 @@ from transformers import CLIPModel, CLIPTokenizer
 
 from sdlearn.training import checkpoints, export, log, loop, measure
 from sdlearn.training.clip import CLIPStage, SidesStage, SightStage, TextStage, WordsStage
-from sdlearn.training.frames import draw as draw_frame
+from sdlearn.training.latents import Latents, digest, encoder, named, whole
 from sdlearn.training.pictures import Pictures
+from sdlearn.training.plans import STAGES, Frames, Recipe
 from sdlearn.training.prose import prose
 from sdlearn.training.reading import Reader
-from sdlearn.training.recipes import RECIPES, STAGES, Frames, Recipe
+from sdlearn.training.taught import TaughtStage, teaching
 from sdlearn.training.tokenizer import load_tokenizer, train_tokenizer
-from sdlearn.training.unet import (
-    PREDICTIONS,
-    GrowStage,
-    Latents,
-    TaughtStage,
-    Teaching,
-    UNetStage,
-    build_unet,
-    whole,
-)
+from sdlearn.training.unet import GrowStage, UNetStage, build_unet
 from sdlearn.training.vae import DecoderStage, VAEStage
 
 __all__ = ["STAGES", "Workshop"]
@@ -42,10 +33,6 @@ __all__ = ["STAGES", "Workshop"]
 ROUNDING = 1e-2
 """Scaling factors that differ by less than this share belong to the same autoencoder: the machine
 rounded otherwise, or the factor was measured on other frames."""
-
-
-class UnfitTeacher(ValueError):
-    """The model that should teach isn't there, or speaks of other latents or other tokens."""
 
 
 class Workshop:
@@ -171,7 +158,7 @@ class Workshop:
         reader = self._reader()
         given = self.recipe, self.pictures, reader, vae, latents
         if name == "taught":
-            made = TaughtStage(*given, self._teaching(reader, vae))
+            made = TaughtStage(*given, teaching(self.recipe, self.models, reader, vae))
         else:
             made = {"unet": UNetStage, "grow": GrowStage}[name](*given)
         if name != "unet":
@@ -201,7 +188,7 @@ class Workshop:
             frames: Encode these, and not the pictures as they are.
         """
         kind = "latents" if frames is None else "frames"
-        name = f"{kind}-{_named(frames or self.pictures)}-{_digest(_encoder(vae))}"
+        name = f"{kind}-{named(frames or self.pictures)}-{digest(encoder(vae))}"
         path = self.folder / f"{name}.safetensors"
 
         def encode() -> dict[str, Tensor]:
@@ -267,7 +254,7 @@ class Workshop:
     def _looked(self, stage: TextStage) -> TextStage:
         """Let its picture half look at every picture, once for each state of that half."""
         half = {n: t for n, t in stage.clip.state_dict().items() if n.startswith("vis")}
-        path = self.folder / f"seen-{_named(self.pictures)}-{_digest(half)}.safetensors"
+        path = self.folder / f"seen-{named(self.pictures)}-{digest(half)}.safetensors"
         stage.seen = self._once(path, lambda: {"seen": stage.look(self.accelerator)})["seen"]
         return stage
 
@@ -341,32 +328,6 @@ class Workshop:
             )
         return folder
 
-    def _teaching(self, reader: Reader, vae: AutoencoderKL) -> Teaching:
-        """The model that teaches this one's U-Net, if both mean the same by the same numbers."""
-        name = self.recipe.plans["taught"].teacher.name
-        teacher, folder = RECIPES[name], (self.models or Path()) / name
-        if self.models is None or not (folder / "unet").is_dir():
-            raise UnfitTeacher(
-                f"{self.recipe.name} is taught by {name}, but {folder} holds no U-Net. Train and "
-                f"export that first: sdlearn train {name}"
-            )
-        places = {part: folder / part for part in ("tokenizer", "text_encoder")}
-        reads = Reader.load(teacher, places)
-        its_vae = AutoencoderKL.from_pretrained(folder / "vae")
-        for what, mine, its in (
-            ("autoencoder", _digest(_encoder(vae)), _digest(_encoder(its_vae))),
-            ("tokenizer", reader.tokenizer.get_vocab(), reads.tokenizer.get_vocab()),
-        ):
-            if mine != its:
-                raise UnfitTeacher(
-                    f"{name} can't teach this {self.recipe.name}: it learnt with another {what}, "
-                    "so that the same numbers mean something else to it. Export this model, train "
-                    f"{name} beside it, and then this stage: --stage taught"
-                )
-        unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32)
-        kind = PREDICTIONS[teacher.scheduler["prediction_type"]]
-        return Teaching(unet.eval().requires_grad_(False), reads, kind)
-
     def _begin_with_first(self, stage: GrowStage | TaughtStage) -> None:
         """Give a U-Net that shall learn something more what it learnt in its first stage."""
         if checkpoints.list_all(self.folder / stage.name):
@@ -414,30 +375,3 @@ class Workshop:
                 "is finished.",
                 flush=True,
             )
-
-
-def _encoder(vae: AutoencoderKL) -> dict[str, Tensor]:
-    """The weights on which it hangs what a latent means."""
-    return {n: t for n, t in vae.state_dict().items() if n.startswith(("enc", "quant"))}
-
-
-def _named(shown: Pictures | Frames) -> str:
-    """A short name for what is shown: other sizes, cuts, numbers or drawings have another."""
-    ends = 0, shown.count - 1
-    if isinstance(shown, Pictures):
-        said, drawn = f"{shown.count}, {shown.size}", [shown.today(index) for index in ends]
-    else:
-        said, drawn = repr(shown), [draw_frame(shown, index) for index in ends]
-    seen = hashlib.sha256(said.encode())
-    for picture in drawn:
-        seen.update(picture.tobytes())
-    return seen.hexdigest()[:8]
-
-
-def _digest(tensors: dict[str, Tensor]) -> str:
-    """A short name for weights, the same wherever they are loaded and computed in full."""
-    seen = hashlib.sha256()
-    for name in sorted(tensors):
-        seen.update(name.encode())
-        seen.update(tensors[name].detach().cpu().half().contiguous().numpy().tobytes())
-    return seen.hexdigest()[:12]

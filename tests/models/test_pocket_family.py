@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 import sdlearn as sd
 from sdlearn import world
-from sdlearn.training import card, export
+from sdlearn.training import card, folders
 from sdlearn.training.recipes import RECIPES
 
 MODELS = Path(__file__).resolve().parents[2] / "data" / "models"
@@ -126,7 +126,7 @@ def test_words_have_maps_in_each(models, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_small_and_nothing_in_it_is_pickled(name):
-    own = export._own_files(MODELS / name)
+    own = folders.own_files(MODELS / name)
     assert {path.suffix for path in own} <= {".json", ".txt", ".safetensors", ".md", ".png"}
     assert max(path.stat().st_size for path in own) <= 16 * MIB
     for path in own:

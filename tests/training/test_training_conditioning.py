@@ -10,7 +10,7 @@ from PIL import Image, ImageFilter
 
 from sdlearn import world
 from sdlearn.training import card, conditioning, frames
-from sdlearn.training.recipes import Frames
+from sdlearn.training.plans import Frames
 
 SIZES = Frames(count=8, size=256, sides=(64, 128, 256))
 

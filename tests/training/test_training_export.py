@@ -19,7 +19,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from tiny_recipe import tiny
 
-from sdlearn.training import checkpoints, export, loop, measure
+from sdlearn.training import checkpoints, export, folders, loop, measure
 from sdlearn.training.recipes import RECIPES
 from sdlearn.training.unet import scheduler
 from sdlearn.training.workshop import Workshop
@@ -188,7 +188,7 @@ def test_what_is_too_large_is_refused_and_the_old_stays(
     workshop, target = Workshop(tiny(), copied(), accelerator()), tmp_path / "m"
     workshop.export("vae", target)
     before = {p: p.read_bytes() for p in target.rglob("*") if p.is_file()}
-    monkeypatch.setattr(export, limit, 1000)
+    monkeypatch.setattr(folders, limit, 1000)
     with pytest.raises(ValueError, match=complaint):
         workshop.export("vae", target)
     assert {p: p.read_bytes() for p in target.rglob("*") if p.is_file()} == before
@@ -199,7 +199,7 @@ PARTS = ("unet", "scheduler", "vae")
 
 def put(target, said):
     """Replace all parts by folders that hold one word."""
-    with export._replaced(target, PARTS) as draft:
+    with folders.replaced(target, PARTS) as draft:
         for part in PARTS:
             (draft / part).mkdir()
             (draft / part / "said").write_text(said)
@@ -220,7 +220,7 @@ def test_an_export_that_fails_half_way_leaves_the_old_parts(tmp_path, monkeypatc
             raise KeyboardInterrupt
         replace(source, target)
 
-    monkeypatch.setattr(export.os, "replace", fails_once)
+    monkeypatch.setattr(folders.os, "replace", fails_once)
     with pytest.raises(KeyboardInterrupt):
         put(tmp_path, "new")
     assert told(tmp_path) == ["old"] * 3
@@ -233,7 +233,7 @@ def test_an_export_that_was_killed_half_way_is_undone_by_the_next(tmp_path):
     put(tmp_path, "old")
     (tmp_path / ".old").mkdir()
     os.replace(tmp_path / "vae", tmp_path / ".old" / "vae")  # and here it was killed
-    with pytest.raises(RuntimeError), export._replaced(tmp_path, PARTS):
+    with pytest.raises(RuntimeError), folders.replaced(tmp_path, PARTS):
         raise RuntimeError("the next one fails, too")
     assert told(tmp_path) == ["old"] * 3
 

@@ -25,10 +25,21 @@ import sdlearn as sd
 from sdlearn import world
 from sdlearn.models import clip as clips
 from sdlearn.training import card as export_card
-from sdlearn.training import checkpoints, export, frames, loop, measure, run, workshop
+from sdlearn.training import (
+    checkpoints,
+    export,
+    folders,
+    frames,
+    latents,
+    loop,
+    measure,
+    run,
+)
 from sdlearn.training.pictures import Pictures
-from sdlearn.training.recipes import RECIPES, Frames, Plan, Teacher
+from sdlearn.training.plans import Frames, Plan, Teacher
+from sdlearn.training.recipes import RECIPES
 from sdlearn.training.run import open_workshop
+from sdlearn.training.taught import UnfitTeacher
 from sdlearn.training.workshop import Workshop
 
 NAMES = ("pocket-sd21", "pocket-sdxl", "pocket-sdxl-refiner")
@@ -128,7 +139,7 @@ def test_shared_parts_are_links_and_weigh_nothing(made):
             assert there.is_symlink()
             assert there.resolve() == (models / place).resolve()
             assert not there.readlink().is_absolute()
-    own = [path.name for path in export._own_files(models / "pocket-sdxl")]
+    own = [path.name for path in folders.own_files(models / "pocket-sdxl")]
     assert [name for name in own if name.endswith(".safetensors")] == [
         "diffusion_pytorch_model.safetensors"
     ]
@@ -362,7 +373,7 @@ def test_growing_begins_where_the_small_pictures_ended(made):
 def taught(made, monkeypatch, tmp_path):
     """The first model with one more stage, in which the second one teaches it."""
     models, shops = made
-    monkeypatch.setitem(workshop.RECIPES, "pocket-sd21", shops["pocket-sd21"].recipe)
+    monkeypatch.setitem(RECIPES, "pocket-sd21", shops["pocket-sd21"].recipe)
     first = tiny()
     plan = Plan(
         steps=4, batch=8, rate=1e-3, warmup=1, teacher=Teacher("pocket-sd21", 0.75, 300, 500)
@@ -453,7 +464,7 @@ def test_among_all_stages_one_without_its_teacher_is_left_out_with_the_reason(mo
 
     def train(stage, **_):
         if stage == "taught":
-            raise workshop.UnfitTeacher("there is nobody.")
+            raise UnfitTeacher("there is nobody.")
         done.append(stage)
 
     shop = SimpleNamespace(
@@ -466,7 +477,7 @@ def test_among_all_stages_one_without_its_teacher_is_left_out_with_the_reason(mo
     assert run.run("pocket-sd15") == "here"
     assert done == ["tokenizer", "clip", "text", "sides", "sight", "vae", "unet", "decoder"]
     assert "taught is left out: there is nobody." in capsys.readouterr().out
-    with pytest.raises(workshop.UnfitTeacher, match="nobody"):
+    with pytest.raises(UnfitTeacher, match="nobody"):
         run.run("pocket-sd15", ["taught"])
 
 
@@ -518,17 +529,17 @@ def test_a_share_of_the_frames_has_its_full_size():
 def test_what_is_kept_of_pictures_is_named_after_them(tmp_path, monkeypatch):
     some = Frames(count=4, size=64, sides=(32, 64))
     names = {
-        workshop._named(shown)
+        latents.named(shown)
         for shown in (
             *(some, replace(some, count=5), replace(some, full=0.5), replace(some, cut=0.0)),
             *(Pictures(tmp_path, 4, 32), Pictures(tmp_path, 5, 32), Pictures(tmp_path, 4, 64)),
         )
     }
     assert len(names) == 7
-    assert workshop._named(some) in names and workshop._named(Pictures(tmp_path, 4, 32)) in names
+    assert latents.named(some) in names and latents.named(Pictures(tmp_path, 4, 32)) in names
     monkeypatch.setattr(world.Scene, "render", lambda scene, side: Image.new("RGB", (side, side)))
-    assert workshop._named(some) not in names  # Pocket World draws otherwise today
-    assert workshop._named(Pictures(tmp_path, 4, 32)) not in names
+    assert latents.named(some) not in names  # Pocket World draws otherwise today
+    assert latents.named(Pictures(tmp_path, 4, 32)) not in names
 
 
 def test_small_originals_are_blurred_when_they_are_enlarged():

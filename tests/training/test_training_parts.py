@@ -21,8 +21,9 @@ from sdlearn.training.average import Average
 from sdlearn.training.clip import Reading, without_ties
 from sdlearn.training.falsehoods import falsehoods, falsified
 from sdlearn.training.pictures import Pictures, order
+from sdlearn.training.plans import Plan
 from sdlearn.training.prose import prose
-from sdlearn.training.recipes import POCKET_SD15, Plan
+from sdlearn.training.recipes import POCKET_SD15
 from sdlearn.training.tokenizer import train_tokenizer
 from sdlearn.training.vae import VAEStage
 from sdlearn.training.workshop import Workshop

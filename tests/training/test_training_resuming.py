@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from tiny_recipe import tiny
 
 from sdlearn.training import checkpoints, log, loop, stopping
-from sdlearn.training.recipes import Plan
+from sdlearn.training.plans import Plan
 from sdlearn.training.workshop import Workshop
 
 SCRIPT = Path(__file__).with_name("run_tiny.py")

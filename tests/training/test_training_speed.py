@@ -8,7 +8,7 @@ from torch import nn
 
 from sdlearn import cli
 from sdlearn.training import loop, speed
-from sdlearn.training.recipes import Plan
+from sdlearn.training.plans import Plan
 
 
 class Weighted(nn.Module):

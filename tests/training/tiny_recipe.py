@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from sdlearn.training.plans import Frames, Plan, Recipe
 from sdlearn.training.recipes import (
     OPENCLIP_TEXT,
     POCKET_SD15,
@@ -11,9 +12,6 @@ from sdlearn.training.recipes import (
     POCKET_SDXL,
     POCKET_SDXL_REFINER,
     RECIPES,
-    Frames,
-    Plan,
-    Recipe,
 )
 
 
