@@ -12,7 +12,8 @@ the pair doesn't learn by itself: `text`, `sides`, `sight`), an autoencoder (VAE
 frozen, the U-Net. The later generations take what they share and train the rest: a reader of
 their own, a U-Net; SDXL's grows from small pictures to large ones, and the first generation's is
 taught once more by the second. Read in this order: `plans` and `recipes`, `pictures`, `loop`, then
-the stages (`tokenizer`, `clip`, `vae`, `unet` with `reading`, `latents` and `frames`, `taught`) and
-the `workshop` that hands one what the other made, `export` with `folders`, `pocketeval`,
-`conditioning`, and `sharing`, by which several processes share an examination.
+the stages (`tokenizer`, `clip` with `meeting`, `halves`, `vae`, `unet` with `reading`, `latents`
+and `frames`, `taught`) and the `workshop` that hands one what the other made, `export` with
+`folders`, `pocketeval`, `conditioning`, and `sharing`, by which several processes share an
+examination.
 """

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sdlearn import _resources, world
+from sdlearn.training import card_texts as texts
 from sdlearn.training import conditioning
 from sdlearn.training.frames import SCORES as SCORES_TOLD
 from sdlearn.training.pocketeval import Result, Row
@@ -22,114 +23,6 @@ from sdlearn.training.pocketeval import Result, Row
 EVALUATION = Path("eval") / "pocketeval.json"
 CURVES = "curves"  # a picture for each stage
 COARSE = 0.02  # where a single picture counts more, the card says how much
-
-STAGES = {
-    "clip": "text and picture encoder (CLIP)",
-    "text": "text encoder, once more, for its words",
-    "sides": "text encoder, once more, for left and right",
-    "sight": "picture encoder, once more, for what stands where",
-    "vae": "autoencoder",
-    "decoder": "its decoder alone, once more",
-    "unet": "U-Net",
-    "grow": "U-Net, on larger pictures",
-    "taught": "U-Net, taught by {teacher}",
-}
-
-SCORES = {
-    "among_100": "a held-out picture finds its caption among 100: {:.1%}",
-    "hard": "and among its own with colours or relation swapped: {:.1%}",
-    "reads": "a caption finds another wording of itself, and not those swapped ones: {:.1%}",
-    "sides": "and itself from the other side (a cat left of a dog: a dog right of a cat): {:.1%}",
-    "psnr": "PSNR of held-out pictures, encoded and decoded: {:.1f} dB",
-    "psnr_worst_twentieth": "of the worst twentieth of them: {:.1f} dB",
-}
-
-ABOUT = """# {name}
-
-A small Stable Diffusion, really trained: the anatomy of {mirrors} in miniature, in diffusers'
-format. It draws **Pocket World**, pictures of {size} x {size} pixels that a program can draw,
-caption and check, and hardly anything else. It is for teaching, with every part in its place.
-
-**It is not** {mirrors}, nor distilled from it, and knows nothing of photographs. Words that
-Pocket World does not have mean nothing to it.
-
-```python
-{code}
-```
-"""
-
-CODE = {
-    "StableDiffusionPipeline": """from diffusers import StableDiffusionPipeline
-
-pipe = StableDiffusionPipeline.from_pretrained("{place}", safety_checker=None)
-pipe("a big red cat wearing a crown, on the grass", num_inference_steps=25).images[0]""",
-    "StableDiffusionXLPipeline": """from diffusers import StableDiffusionXLPipeline
-
-pipe = StableDiffusionXLPipeline.from_pretrained("{place}")
-pipe("a big red cat wearing a crown, on the grass", num_inference_steps=25).images[0]""",
-    "StableDiffusionXLImg2ImgPipeline": """from diffusers import (
-    StableDiffusionXLImg2ImgPipeline,
-    StableDiffusionXLPipeline,
-)
-
-base = StableDiffusionXLPipeline.from_pretrained("{base}")
-refiner = StableDiffusionXLImg2ImgPipeline.from_pretrained("{place}")
-told = {{"prompt": "a big red cat wearing a crown, on the grass", "num_inference_steps": 25}}
-begun = base(**told, denoising_end=0.8, output_type="latent").images
-refiner(**told, image=begun, denoising_start=0.8).images[0]""",
-}
-
-SHARED = """## Shared with other models
-
-{parts}. {how}.
-"""
-
-FRAMES = """
-{count:,} of the scenes were drawn anew{full} with sides of {sides} pixels, enlarged to {size}, and
-{cut:.0%} of them cut out of pictures {zoom:g} times as large. The U-Net was told of both{more}.
-"""
-
-REFINES = """, and, in place
-of the size that a picture has now, of a score: {low:g} for the smallest, {high:g} for the largest.
-It learnt at timesteps below {below:,} of {steps:,} only, where there is little noise
-"""
-
-DATA = """## Data
-
-{pictures:,} scenes of Pocket World, drawn by `sdlearn.world`: {kinds} kinds of things, {colours}
-colours, accessories, relations, places, {styles} styles. No picture was collected, and nobody's
-work was used. Some combinations (of colour and kind, of accessory and kind, of relation and kinds)
-are held out: no training picture shows them. (In words some do occur: among the false captions
-that the text encoder learnt to tell from true ones.)
-"""
-
-SEES = """The half of a CLIP that Stable Diffusion has no use for: what sees pictures, and what
-takes both halves into the space where they meet. What reads captions lies in
-`{model}/text_encoder`."""
-
-READS = """A CLIP whose reader {readers} have for a text encoder ({model} reads
-with all its layers but the last), and what takes both halves into the space where they meet. What
-sees pictures is `{sees}`'s, here by a link: this reader learnt to meet what that sees."""
-
-HALF = """# {name}
-
-{about}
-
-[The card of {model}]({card}) says on what the pair was trained, for how long, and how well
-captions and pictures find each other.
-
-```python
-from sdlearn.models import clip
-
-pair = clip.load("{model}")
-pair.similarity([picture], ["a red cat", "a blue boat"])  # cosines, [pictures, captions]
-```
-"""
-
-LICENCE = """## Licence
-
-The weights are in the public domain (CC0 1.0).
-"""
 
 
 def write(folder: Path) -> Path:
@@ -156,15 +49,15 @@ def write_half(clip: Path, model: Path) -> Path:
 
 def half(clip: Path, model: Path) -> str:
     """The card of the half of CLIP that is no model by itself."""
-    about = SEES.format(model=model.name)
+    about = texts.SEES.format(model=model.name)
     if (clip / "text_encoder").is_dir():
         sees = _read(model / "recipe.json")["recipe"]["sees"]
         others = [name for name in _reading_with(clip) if name != model.name]
         readers = " and ".join(filter(None, [", ".join([model.name, *others[:-1]]), *others[-1:]]))
-        about = READS.format(model=model.name, readers=readers, sees=sees)
+        about = texts.READS.format(model=model.name, readers=readers, sees=sees)
     card = Path(os.path.relpath(model, clip), "README.md").as_posix()
-    said = HALF.format(name=clip.name, model=model.name, about=about, card=card)
-    return f"{said}\n{LICENCE}"
+    said = texts.HALF.format(name=clip.name, model=model.name, about=about, card=card)
+    return f"{said}\n{texts.LICENCE}"
 
 
 def _reading_with(clip: Path) -> list[str]:
@@ -187,13 +80,13 @@ def text(folder: Path) -> str:
         )
     recipe = record["recipe"]
     frames, pipeline = recipe.get("frames"), recipe.get("pipeline", "StableDiffusionPipeline")
-    about = ABOUT.format(
+    about = texts.ABOUT.format(
         name=folder.name,
         mirrors=recipe["mirrors"],
         size=frames["size"] if frames else recipe["size"],
-        code=CODE[pipeline].format(place=_place(folder), base=_place(_base_of(folder))),
+        code=texts.CODE[pipeline].format(place=_place(folder), base=_place(_base_of(folder))),
     )
-    data = DATA.format(
+    data = texts.DATA.format(
         pictures=recipe["pictures"],
         kinds=len(world.KINDS),
         colours=len(world.COLOURS),
@@ -204,7 +97,7 @@ def text(folder: Path) -> str:
         whole = frames.get("full", 0)  # older records don't say it
         full = f", {whole:.0%} with sides of {frames['size']} and the others" if whole else ""
         known = {"sides": sides, "full": full, "more": _refines(recipe)}
-        data += FRAMES.format(**frames | known)
+        data += texts.FRAMES.format(**frames | known)
     evaluation = _read(folder / EVALUATION)
     if evaluation and evaluation.get("weights") != weights(folder):
         evaluation = None  # what was measured is another model
@@ -215,7 +108,7 @@ def text(folder: Path) -> str:
         _training(record, folder),
         _evaluation(evaluation, folder, recipe),
         _conditioning(evaluation),
-        LICENCE,
+        texts.LICENCE,
     ]
     return "\n".join(part.strip("\n") + "\n" for part in parts if part)
 
@@ -227,7 +120,7 @@ def _refines(recipe: dict[str, Any]) -> str:
     low, high = SCORES_TOLD
     steps = recipe["scheduler"]["num_train_timesteps"]
     below = round(recipe["noise"] * steps)
-    return REFINES.format(low=low, high=high, below=below, steps=steps).rstrip("\n")
+    return texts.REFINES.format(low=low, high=high, below=below, steps=steps).rstrip("\n")
 
 
 def weights(folder: Path) -> dict[str, str]:
@@ -274,7 +167,7 @@ def _shared(recipe: dict[str, Any], folder: Path) -> str:
     found = [folder / part for part in shared]
     linked = all(one.is_symlink() or any(map(Path.is_symlink, one.glob("*"))) for one in found)
     how = "They lie there, and here are links to them" if linked else "Here are copies"
-    return SHARED.format(parts="; ".join(listed), how=how) if listed else ""
+    return texts.SHARED.format(parts="; ".join(listed), how=how) if listed else ""
 
 
 def _conditioning(measured: dict[str, Any] | None) -> str:
@@ -297,7 +190,7 @@ def _training(record: dict[str, Any], folder: Path) -> str:
     ]
     found: dict[str, list[float]] = {}
     plans = record["recipe"]["plans"]
-    for stage in STAGES:
+    for stage in texts.STAGES:
         made, title = record["stages"].get(stage), _title(stage, record["recipe"])
         if made is None:
             continue
@@ -311,7 +204,7 @@ def _training(record: dict[str, Any], folder: Path) -> str:
                 f"| {said} | {one['step']:,}{part} | {one['samples']:,} | {hours} "
                 f"| {one.get('device', '')} |"
             )
-        for key in SCORES.keys() & made.keys():
+        for key in texts.SCORES.keys() & made.keys():
             found.setdefault(key, []).append(made[key])
     if any("earlier" in made for made in record["stages"].values()):
         lines += ["", "Of several runs the last follows this recipe, those before it earlier ones."]
@@ -326,7 +219,7 @@ def _training(record: dict[str, Any], folder: Path) -> str:
     recipe = record["recipe"]
     drawn = [
         f"![{_title(stage, recipe)}: what the loss did in its training.]({CURVES}/{stage}.png)"
-        for stage in STAGES
+        for stage in texts.STAGES
         if (folder / CURVES / f"{stage}.png").exists()
     ]
     if "clip" in record["stages"] and (clip := record["recipe"].get("clip_name")):
@@ -340,12 +233,12 @@ def _title(stage: str, recipe: dict[str, Any]) -> str:
     if stage == "clip" and recipe.get("sees"):
         return f"text encoder, to meet what {recipe['sees']} sees"
     teacher = recipe["plans"].get(stage, {}).get("teacher") or {}
-    return STAGES[stage].format(teacher=teacher.get("name", "another model"))
+    return texts.STAGES[stage].format(teacher=teacher.get("name", "another model"))
 
 
 def _scores(found: dict[str, list[float]]) -> Iterator[str]:
     """What each part is worth now, and what it was before a later stage taught it once more."""
-    for key, said in SCORES.items():
+    for key, said in texts.SCORES.items():
         if key in found:
             value = said[said.index("{") :]
             *before, now = map(value.format, found[key])

@@ -9,8 +9,8 @@ from torch import Tensor
 from transformers import CLIPModel, CLIPTokenizer
 
 from sdlearn import world
-from sdlearn.training.clip import Meeting, Reading
 from sdlearn.training.falsehoods import changed, turned_round
+from sdlearn.training.meeting import Meeting, Reading
 
 COUNT = 1000
 AMONG = 100

@@ -17,7 +17,8 @@ from torch import Tensor
 from transformers import CLIPModel, CLIPTokenizer
 
 from sdlearn.training import checkpoints, export, log, loop, measure
-from sdlearn.training.clip import CLIPStage, SidesStage, SightStage, TextStage, WordsStage
+from sdlearn.training.clip import CLIPStage, TextStage
+from sdlearn.training.halves import SidesStage, SightStage, WordsStage
 from sdlearn.training.latents import Latents, digest, encoder, named, whole
 from sdlearn.training.pictures import Pictures
 from sdlearn.training.plans import STAGES, Frames, Recipe

@@ -18,8 +18,8 @@ from sdlearn._resources import data_dir
 from sdlearn.training import log, loop, run
 from sdlearn.training.ahead import ahead
 from sdlearn.training.average import Average
-from sdlearn.training.clip import Reading, without_ties
 from sdlearn.training.falsehoods import falsehoods, falsified
+from sdlearn.training.meeting import Reading, without_ties
 from sdlearn.training.pictures import Pictures, order
 from sdlearn.training.plans import Plan
 from sdlearn.training.prose import prose
