@@ -19,10 +19,10 @@ from torch import Tensor
 from sdlearn.stages import checks, latents, runs, text
 from sdlearn.stages.denoising import Denoising, Intervention
 from sdlearn.stages.families import Family
+from sdlearn.stages.given import Pictures
 from sdlearn.stages.look import ModelLook
 from sdlearn.stages.parts import Parts
 from sdlearn.stages.request import EVERYTHING, Request
-from sdlearn.stages.runs import Pictures
 from sdlearn.stages.schedule import Schedule
 from sdlearn.stages.text import Prompt
 from sdlearn.trace import Step, Trace, markup
