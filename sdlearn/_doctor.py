@@ -169,7 +169,11 @@ def weights(models: Path, cache: Path) -> Iterator[Finding]:
     """Which weights are on this disk, and how large are they?"""
     pocket = [folder for folder in sorted(models.glob("*")) if any(folder.rglob("*.safetensors"))]
     for folder in pocket:
-        yield Finding("weights", "ok", f"{folder.name}, {_size(folder)}, in {models}")
+        if where := _unlinked(folder):
+            text = f"{folder.name} in {models}: {where} should be a link, and is a file"
+            yield Finding("weights", "problem", text, _resources.WITHOUT_LINKS)
+        else:
+            yield Finding("weights", "ok", f"{folder.name}, {_size(folder)}, in {models}")
     if not pocket:
         yield Finding("weights", "note", f"no pocket models in {models}")
     absent = []
@@ -192,6 +196,17 @@ def weights(models: Path, cache: Path) -> Iterator[Finding]:
             f"unasked; sd.load({absent[0]!r}, download=True) does."
         )
         yield Finding("weights", "note", f"not in the Hub's cache: {', '.join(absent)}", advice)
+
+
+def _unlinked(folder: Path) -> str | None:
+    """What should be a link to another model's part: git without links writes down where to."""
+    for path in sorted(folder.rglob("*")):
+        named = "." not in path.name or path.suffix == ".safetensors"
+        if named and path.is_file() and not path.is_symlink():
+            with path.open("rb") as file:
+                if file.read(3) == b"../":
+                    return path.relative_to(folder).as_posix()
+    return None
 
 
 # --- looking without importing ------------------------------------------------------------------

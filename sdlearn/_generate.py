@@ -31,11 +31,11 @@ def generate(asked: Namespace) -> bool:
     try:
         trace = _run(asked)
     except (ValueError, TypeError, OSError, RuntimeError, MemoryError, KeyError) as error:
-        raise GenerateError(str(error)) from error
+        raise GenerateError(_as_options(str(error))) from error
     if not trace.steps:
         return False
-    for path, picture, number in _numbered(out, trace):
-        _save_picture(picture, path, settings(trace, number))
+    for number, path in enumerate(_places(out, len(trace.images))):
+        _save_picture(trace.images[number], path, settings(trace, number))
         print(path)
     if asked.trace:
         try:
@@ -78,7 +78,14 @@ def _run(asked: Namespace) -> Trace:
 
     from sdlearn import models
 
-    model = models.load(asked.model, device=asked.device, dtype=asked.dtype)
+    model = models.load(
+        asked.model,
+        device=asked.device,
+        dtype=asked.dtype,
+        download=asked.download,
+        tokenizer=asked.tokenizer,
+        config=asked.config,
+    )
     for word in asked.words:
         model.encode(asked.prompt).words[word]  # a wrong one is said before the work
     record = ("latents", "noise", "attention") if asked.trace else ("latents",)
@@ -137,16 +144,35 @@ def _check_paths(asked: Namespace, out: Path) -> None:
             raise GenerateError(f"There is no folder {Path(path).parent}: make it first.")
         if path and Path(path).is_dir():
             raise GenerateError(f"{path} is a folder: name a file in it.")
+    _check_apart(asked, out)
 
 
-def _numbered(out: Path, trace: Trace) -> list[tuple[Path, Image.Image, int]]:
+def _check_apart(asked: Namespace, out: Path) -> None:
+    """Refuse to write over what is read, or twice into one file."""
+    read = (("--image", asked.image), ("--mask", asked.mask))
+    taken = {Path(path).resolve(): option for option, path in read if path}
+    written = [("--out", path) for path in _places(out, len(asked.seed))]
+    written += [("--trace", asked.trace), ("--strip", asked.strip)]
+    for option, path in written:
+        if path and (other := taken.setdefault(Path(path).resolve(), option)) != option:
+            raise GenerateError(
+                f"{path} is what {other} names, and {option} would write over it: name another "
+                "file."
+            )
+
+
+def _places(out: Path, count: int) -> list[Path]:
     """A path for each picture: cat.png, or cat-0.png, cat-1.png... for several."""
-    if len(trace.images) == 1:
-        return [(out, trace.images[0], 0)]
-    return [
-        (out.with_stem(f"{out.stem}-{number}"), picture, number)
-        for number, picture in enumerate(trace.images)
-    ]
+    if count == 1:
+        return [out]
+    return [out.with_stem(f"{out.stem}-{number}") for number in range(count)]
+
+
+def _as_options(message: str) -> str:
+    """An error that speaks of `load`'s arguments, with what they are called here."""
+    called = {"download=True": "--download", "tokenizer=": "--tokenizer", "config=": "--config"}
+    named = [option for argument, option in called.items() if argument in message]
+    return f"{message} (Here: {', '.join(named)}.)" if named else message
 
 
 def _save_picture(picture: Image.Image, path: Path, told: dict[str, Any]) -> None:

@@ -228,7 +228,16 @@ def run(folder: Path, options: Sequence[str] = ()) -> int:
     print("JupyterLab is starting. Ctrl-C, twice, ends it.", flush=True)
     if os.name != "nt":
         os.execve(line[0], line, env)  # JupyterLab takes our place: Ctrl-C goes straight to it
-    return subprocess.run(line, env=env, check=False).returncode
+    return _waited_for(subprocess.Popen(line, env=env))
+
+
+def _waited_for(process: subprocess.Popen[bytes]) -> int:
+    """A process's exit code. Ctrl-C reaches it as well as us: when to end is its own affair."""
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue
 
 
 def _has_screen() -> bool:

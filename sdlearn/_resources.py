@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+WITHOUT_LINKS = (
+    "This checkout was made without symbolic links. In that checkout: git config core.symlinks "
+    "true, delete the file, git checkout -- . (Windows allows links in developer mode.) An "
+    "installed package has no links, and needs none."
+)
 _PACKAGE = Path(__file__).resolve().parent
 _BUNDLE = (
     _PACKAGE / "_bundle"

@@ -66,6 +66,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     prompt = draw.add_argument("prompt", metavar="PROMPT", help='such as "a red cat on the grass"')
     draw.add_argument("--model", metavar="NAME", help="a name, a folder or a file (pocket-sd15)")
+    draw.add_argument("--download", action="store_true", help="fetch --model if it is not here")
+    draw.add_argument(
+        "--tokenizer", metavar="DIR", help="for a single file: a tokenizer, or a model that has one"
+    )
+    draw.add_argument(
+        "--config", metavar="NAME", help="for a single file: a model with the same configs"
+    )
     draw.add_argument("--negative", metavar="TEXT", help="a prompt to go away from")
     draw.add_argument("--seed", nargs="+", default=["0"], metavar="N", help="a picture for each")
     draw.add_argument("--steps", type=positive, default=25, metavar="N", help="(25)")
@@ -82,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         "--strength",
         type=float,
         metavar="0..1",
-        help="which share of the steps is walked: 0 changes nothing, 1 begins with pure noise",
+        help="which share of the steps is walked: near 0 little changes, 1 begins with pure noise",
     )
     draw.add_argument("--mask", metavar="FILE", help="draw into --image where this is white")
     draw.add_argument("--out", default="picture.png", metavar="FILE", help="(picture.png)")

@@ -131,6 +131,14 @@ def test_weights(tmp_path):
 
     (models / "pocket-sd15" / "unet").mkdir(parents=True)
     (models / "pocket-sd15" / "unet" / "model.safetensors").write_bytes(bytes(3 * 1024**2))
+    for part in ("vae", "text_encoder/model.safetensors"):  # git without links writes such files
+        broken = models / "pocket-sd15" / part
+        broken.parent.mkdir(exist_ok=True)
+        broken.write_text("../other/part")
+        (pocket, *_) = _doctor.weights(models, cache)
+        assert pocket.level == "problem" and f"{part} should be a link" in pocket.text
+        assert "core.symlinks" in pocket.advice
+        broken.unlink()
     (models / "empty").mkdir()
     gone = cache / "models--runwayml--stable-diffusion-v1-5"  # from before it was deleted
     (gone / "blobs").mkdir(parents=True)

@@ -2,9 +2,11 @@
 
 import json
 
+import ldm_layout
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.torch import save_file
 
 from sdlearn import _generate
 from sdlearn import models as sd_models
@@ -107,11 +109,44 @@ def test_a_format_that_no_strip_has_is_refused_before_the_work(monkeypatch, tmp_
     assert "--strip must end in one of .png, .svg" in capsys.readouterr().err
 
 
-def test_every_format_of_a_strip_can_be_written(tmp_path):
-    from matplotlib.figure import Figure
-
+def test_every_format_of_a_strip_can_be_written(folder, tmp_path):
+    trace = sd_models.load(folder, device="cpu").generate(PROMPT, steps=1)
     for ending in _generate.STRIPS:
-        Figure(figsize=(1, 1)).savefig(tmp_path / f"strip{ending}")
+        _generate._save_figure(trace, tmp_path / f"strip{ending}", [])
+    assert {path.suffix for path in tmp_path.iterdir()} == set(_generate.STRIPS)
+    assert all(path.stat().st_size > 1000 for path in tmp_path.iterdir())
+
+
+def test_nothing_that_was_given_is_written_over(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(sd_models, "load", lambda *_, **__: pytest.fail("it went to work"))
+    monkeypatch.chdir(tmp_path)
+    for name in ("picture.png", "a.png", "b-1.png"):
+        Image.new("RGB", (8, 8), "red").save(name)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    for options, complaint in (
+        (("--image", "picture.png"), "picture.png is what --image names, and --out would"),
+        (("--image", "a.png", "--out", "./a.png"), "a.png is what --image names"),
+        (("--image", "a.png", "--mask", "picture.png"), "picture.png is what --mask names"),
+        (("--image", "b-1.png", "--out", "b.png", "--seed", "4", "5"), "b-1.png is what --image"),
+        (("--image", "a.png", "--out", "c.png", "--strip", "a.png"), "and --strip would write"),
+        (("--out", "c.png", "--strip", "c.png"), "c.png is what --out names"),
+    ):
+        assert main(["generate", PROMPT, *options]) == 1
+        assert complaint in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_single_file_takes_its_tokenizer_from_the_command_line(folder, tmp_path, capsys):
+    loaded = sd_models.parts(folder, device="cpu")
+    file = tmp_path / "model.safetensors"
+    weights = ldm_layout.checkpoint(loaded.networks, "sd1")
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, file)
+    alone, out = ("--model", file, "--config", folder), tmp_path / "cat.png"
+    assert draw(folder, *alone, "--tokenizer", folder, "--out", out) == 0
+    assert draw(folder, "--out", tmp_path / "same.png") == 0
+    assert np.array_equal(Image.open(out), Image.open(tmp_path / "same.png"))
+    assert draw(folder, "--model", "sdxl", "--out", out) == 1
+    assert "(Here: --download.)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -175,6 +175,21 @@ def test_the_lessons_are_not_copied_into_themselves(shipped):
         _lab.copy_lessons(shipped, shipped / "mine")
 
 
+def test_ctrl_c_does_not_kill_jupyter_while_it_ends_by_itself():
+    """Where JupyterLab can't take our place (Windows), Ctrl-C reaches both: we wait."""
+
+    class Process:
+        interrupts = 2
+
+        def wait(self):
+            if self.interrupts:
+                self.interrupts -= 1
+                raise KeyboardInterrupt
+            return 3
+
+    assert _lab._waited_for(Process()) == 3
+
+
 # --- without results ----------------------------------------------------------------------------
 
 

@@ -18,8 +18,9 @@ def test_its_python_runs_and_shows_what_it_says():
 
 
 def test_every_file_that_it_names_is_there():
-    named = set(re.findall(r"\]\(([\w./-]+)\)", README))
-    named |= set(re.findall(r"`((?:sdlearn|tests|book|notebooks|tools)/[\w./]*\w/?)`", README))
+    both = README + (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"\]\(([\w./-]+)\)", both))
+    named |= set(re.findall(r"`((?:sdlearn|tests|book|notebooks|tools)/[\w./-]*\w/?)`", both))
     missing = [name for name in named if "NN-" not in name and not (ROOT / name).exists()]
     assert named and not missing
 

@@ -89,7 +89,7 @@ def load_checkpoint(
             f"family but of {family}. Leave config out, or name one that fits."
         )
     like = config if isinstance(config, Path) else None
-    tokenizers = tokenizers_for(family, tokenizer or like)
+    tokenizers = tokenizers_for(family, tokenizer, like=like)
     weights = load_file(path)
     networks = {
         part: _network(part, configs[part], weights, kind, device, dtype, path)
@@ -149,7 +149,21 @@ def _configs(kind: str, shapes: Shapes, path: Path, config: str | Path | None) -
         configs = published_configs(config or _published(kind, channels == 9, path))
     if config is None:  # a fine-tune for inpainting of a model that was never published so
         configs["unet"] = {**configs["unet"], "in_channels": channels}
+        configs["scheduler"] = {**configs["scheduler"], **_marked(shapes, path)}
     return configs
+
+
+def _marked(shapes: Shapes, path: Path) -> dict[str, Any]:
+    """How a fine-tune was trained otherwise, where its file bears the marks that trainers set."""
+    if strange := next((name for name in shapes if name.startswith("edm_")), None):
+        raise ValueError(
+            f"{path} bears the mark {strange!r}: it learnt with EDM's noise levels, not with those "
+            f"of Stable Diffusion. The families that are known here: {KNOWN}."
+        )
+    told: dict[str, Any] = {"prediction_type": "v_prediction"} if "v_pred" in shapes else {}
+    if told and "ztsnr" in shapes:  # "Common Diffusion Noise Schedules ... Flawed", 2305.08891
+        told |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+    return told
 
 
 def _published(kind: str, inpainting: bool, path: Path) -> str:

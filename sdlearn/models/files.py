@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
+from sdlearn import _resources
 from sdlearn.models.configs import read_json
 from sdlearn.models.hub import STEMS
 
@@ -42,7 +43,7 @@ def _damaged(path: Path, error: Exception) -> str:
             "that checkout: git lfs pull"
         )
     if beginning.startswith(b"../"):
-        return _unlinked(path)
+        return unlinked(path)
     if beginning.startswith((b"PK", b"\x80")):
         return f"{path} is a pickle with another ending. {_WHY} {_convert(path)}"
     return (
@@ -51,13 +52,11 @@ def _damaged(path: Path, error: Exception) -> str:
     )
 
 
-def _unlinked(path: Path) -> str:
+def unlinked(path: Path) -> str:
     """What to do where git could write no symbolic link, and wrote down where it leads."""
     return (
-        f"{path} should be a link to a part that another model has, and is a file that names it: "
-        "this checkout was made without symbolic links. In that checkout: git config "
-        "core.symlinks true, delete the file, git checkout -- . (Windows allows links in "
-        "developer mode.) An installed package has no links, and needs none."
+        f"{path} should be a link to a part that another model has, and is a file that names it. "
+        f"{_resources.WITHOUT_LINKS}"
     )
 
 
@@ -71,7 +70,7 @@ def weights_file(folder: Path, dtype: torch.dtype) -> Path:
         dtype: In what it will compute.
     """
     if folder.is_file():
-        raise ValueError(_unlinked(folder))
+        raise ValueError(unlinked(folder))
     for half in (False, True) if dtype == torch.float32 else (True, False):
         for stem in STEMS:
             name = f"{stem}.fp16.safetensors" if half else f"{stem}.safetensors"

@@ -10,12 +10,16 @@ import torch
 
 from sdlearn.models.classes import NETWORKS, check_class, class_of, scheduler_class
 from sdlearn.models.configs import folder_configs, read_json
-from sdlearn.models.files import PICKLED, check, read_weights, refusal, weights_file
+from sdlearn.models.files import PICKLED, check, read_weights, refusal, unlinked, weights_file
 from sdlearn.models.networks import empty_network, filled
 from sdlearn.stages.families import Family, recognise, refuse_strangers
 from sdlearn.stages.parts import Parts
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json")
+PLACES = 77
+"""For how many tokens CLIP has places."""
+LONGEST = 10_000
+"""No prompt has more; transformers' own "nobody said" is 10 to the 30th."""
 
 # What SDXL's pipelines assume when an index does not say it.
 SDXL_SETTINGS = {"force_zeros_for_empty_prompt": True, "requires_aesthetics_score": False}
@@ -158,10 +162,15 @@ def load_tokenizer(folder: Path) -> Any:
     Args:
         folder: With `vocab.json` and `merges.txt`, or `tokenizer.json`.
     """
+    if folder.is_file():
+        raise ValueError(unlinked(folder))
     if not has_tokenizer(folder):
         names = " nor ".join(TOKENIZER_FILES)
         raise FileNotFoundError(f"{folder} has no tokenizer: neither {names} is there.")
-    return class_of("CLIPTokenizer").from_pretrained(folder, local_files_only=True)
+    tokenizer = class_of("CLIPTokenizer").from_pretrained(folder, local_files_only=True)
+    if tokenizer.model_max_length > LONGEST:  # its config, which would say it, isn't there
+        tokenizer.model_max_length = PLACES
+    return tokenizer
 
 
 def has_tokenizer(folder: Path) -> bool:

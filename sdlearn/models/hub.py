@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
 from sdlearn.models.catalogue import Published
@@ -19,6 +20,16 @@ NEEDED = {
     **{"tokenizer": _WORDS, "tokenizer_2": _WORDS},
 }
 """What a part without weights needs: all of these files, or all of those."""
+_WHOLE_OR_SHARDS = tuple(
+    tuple(f"{stem}{half}{shard}" for stem in STEMS)
+    for half, shard in (
+        ("", "-[0-9]*-of-[0-9]*.safetensors"),
+        ("", ".safetensors"),
+        (".fp16", "-[0-9]*-of-[0-9]*.safetensors"),
+        (".fp16", ".safetensors"),
+    )
+)
+"""How a network's weights may be called, the least wanted first."""
 _YES = {"1", "on", "yes", "true"}
 
 
@@ -127,14 +138,13 @@ def wanted(files: Iterable[str]) -> list[str]:
         if path.name == "model_index.json"
         or (len(path.parts) == 2 and path.parts[0] in NETWORKS + SMALL and path.suffix in SETTINGS)
     ]
-    weights = {
-        path.parent.name: path  # the half precision files come second, and stay
-        for stem in STEMS
-        for ending in (".safetensors", ".fp16.safetensors")
-        for path in paths
-        if len(path.parts) == 2 and path.parts[0] in NETWORKS and path.name == stem + ending
-    }
-    return [str(path) for path in (*settings, *weights.values())]
+    weights: dict[str, list[PurePosixPath]] = {}
+    for patterns in _WHOLE_OR_SHARDS:  # what comes later is preferred, and stays
+        for part in NETWORKS:
+            inside = [path for path in paths if path.parts[:-1] == (part,)]
+            found = [path for path in inside if any(path.match(one) for one in patterns)]
+            weights |= {part: found} if found else {}
+    return [str(path) for path in (*settings, *chain(*weights.values()))]
 
 
 def fetch(repositories: Iterable[str], revision: str = "main") -> Path:
@@ -170,7 +180,7 @@ def fetch(repositories: Iterable[str], revision: str = "main") -> Path:
         return Path(snapshot_download(repository, revision=revision, allow_patterns=chosen))
     raise LookupError(
         f"None of these repositories gives safetensors any more: {', '.join(repositories)}. They "
-        "may have been deleted, or ask for a login (huggingface-cli login). A repository that "
+        "may have been deleted, or ask for a login (hf auth login). A repository that "
         "has the weights can be named itself: load('owner/name', download=True)."
     )
 

@@ -117,6 +117,7 @@ def parts_of(pipe: Any) -> Parts:
     held = {part: getattr(pipe, part, None) for part in names}
     if held["unet"] is None or held["scheduler"] is None:
         raise ValueError("This pipeline was made without a U-Net or a scheduler; both are needed.")
+    _refuse_offloaded({part: held[part] for part in NETWORKS if held[part] is not None})
     configs = {
         part: held[part].config.to_dict() if held[part] is not None else None
         for part in ("text_encoder", "text_encoder_2")
@@ -127,6 +128,19 @@ def parts_of(pipe: Any) -> Parts:
     family = recognise(held["unet"].config, scheduler, **told)
     settings = (SDXL_SETTINGS if family.is_sdxl else {}) | settings_of(dict(pipe.config))
     return Parts(**held, settings=settings, family=family)
+
+
+def _refuse_offloaded(networks: dict[str, torch.nn.Module]) -> None:
+    """Refuse networks that accelerate moves to and fro while they work."""
+    for part, network in networks.items():
+        modules = network.modules()
+        away = any(weight.is_meta for weight in network.parameters())
+        if away or any(hasattr(module, "_hf_hook") for module in modules):
+            raise ValueError(
+                f"This pipeline's {part} is offloaded: its weights are elsewhere until it is "
+                "called, and can't be looked into. Load the pipeline without "
+                "enable_model_cpu_offload() and its like, or the folder with load(folder)."
+            )
 
 
 def find(

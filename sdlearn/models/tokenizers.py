@@ -25,23 +25,24 @@ PADDING = {
 }
 
 
-def tokenizers_for(family: Family, folder: Path | None = None) -> dict[str, Any]:
+def tokenizers_for(
+    family: Family, folder: Path | None = None, *, like: Path | None = None
+) -> dict[str, Any]:
     """Return a family's tokenizers, by the names of `Parts`.
 
     Args:
         family: Says how many it needs, and how each pads.
-        folder: A tokenizer's folder, or a model's that has one; None looks in the Hub's cache.
+        folder: A tokenizer's folder, or a model's that has one, of whatever family.
+        like: The folder of a model whose tokenizers are taken as they are, where `folder` is not
+            given; without either the Hub's cache is looked through.
     """
-    source = folder or _in_cache()
+    source = folder or like or _in_cache()
     found = {}
     for part, padding in PADDING[family.name].items():
-        own = source / part
-        if own.is_dir():
-            found[part] = load_tokenizer(own)
-            continue
-        shared = next((source / name for name in PADDING["sdxl"] if (source / name).is_dir()), None)
-        found[part] = load_tokenizer(shared or source)
-        found[part].pad_token = padding
+        places = [source / name for name in (part, *PADDING["sdxl"]) if (source / name).is_dir()]
+        found[part] = load_tokenizer(places[0] if places else source)
+        if folder or not like or places[:1] != [source / part]:
+            found[part].pad_token = padding
     return found
 
 

@@ -129,7 +129,7 @@ def from_pil(picture: Image.Image, size: tuple[int, int] | None = None) -> Tenso
     return 2.0 * torch.from_numpy(values[None].transpose(0, 3, 1, 2)) - 1.0
 
 
-def preview_matrix(vae: Any, side: int = 64, count: int = 24) -> Tensor:
+def preview_matrix(vae: Any, side: int = 64, count: int = 24, *, upcast: bool = False) -> Tensor:
     """A straight line from latents to colours: [C + 1, 3], the last row a constant.
 
     Fitted by least squares on pictures that are made up for it: soft fields of colour and plain
@@ -142,7 +142,12 @@ def preview_matrix(vae: Any, side: int = 64, count: int = 24) -> Tensor:
         top, left = torch.randint(side // 2, (2,), generator=generator).tolist()
         colour = torch.rand(3, 1, 1, generator=generator)
         picture[:, top : top + side // 2, left : left + side // 2] = colour
-    latents = encode(vae, 2 * pictures - 1).mean.float().cpu()
+    latents = encode(vae, 2 * pictures - 1, upcast=upcast).mean.float().cpu()
+    if not bool(latents.isfinite().all()):
+        raise ValueError(
+            f"The autoencoder answers with numbers that are none in {str(vae.dtype)[6:]}, so there "
+            'is no preview. Load the model with dtype="float32".'
+        )
     colours = F.adaptive_avg_pool2d(2 * pictures - 1, latents.shape[-2:])
     known = latents.movedim(1, -1).reshape(-1, latents.shape[1])
     known = torch.cat([known, torch.ones(len(known), 1)], dim=1)

@@ -339,7 +339,8 @@ class Model:
     @cached_property
     def look(self) -> ModelLook:
         """What makes pictures of latents."""
-        return ModelLook(self.draw, lambda: latents.preview_matrix(self.vae))
+        upcast = self.family.is_sdxl
+        return ModelLook(self.draw, lambda: latents.preview_matrix(self.vae, upcast=upcast))
 
     def __repr__(self) -> str:
         """Name, family, size of its pictures, parameters."""

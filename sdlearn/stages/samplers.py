@@ -41,7 +41,10 @@ class Sampler:
         filled_in = config.get("_use_default_values", ())
         known = inspect.signature(kind.__init__).parameters
         said = {k: v for k, v in config.items() if k in known and k not in filled_in}
-        return _made(kind, said, {**self.settings, **settings})
+        # Clipping to -1 to 1 is for pixels. Where a config doesn't say so, it came with a sampler
+        # that never clips (Euler's): DDIM and DDPM would fill in that they do.
+        unsaid = {"clip_sample": False} if "clip_sample" in known else {}
+        return _made(kind, {**unsaid, **said}, {**self.settings, **settings})
 
 
 SAMPLERS = {

@@ -135,6 +135,15 @@ def _known(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
     return header
 
 
+def _matrix_of(trace: Trace) -> Tensor | None:
+    """What shows its latents. Where an autoencoder gives no such line, the run is kept anyhow."""
+    try:
+        return trace.preview_matrix
+    except ValueError as error:
+        warnings.warn(f"{error} The trace is written without one.", stacklevel=4)
+        return None
+
+
 def _header(trace: Trace, tensors: _Tensors) -> dict[str, Any]:
     steps = [
         {name: getattr(step, name) for name in SETTINGS}
@@ -152,7 +161,7 @@ def _header(trace: Trace, tensors: _Tensors) -> dict[str, Any]:
         "steps": steps,
         "latent": tensors.add("latent", trace.latent),
         "images": [tensors.add(f"images.{i}", image) for i, image in enumerate(images)],
-        "preview_matrix": tensors.add("preview_matrix", trace.preview_matrix),
+        "preview_matrix": tensors.add("preview_matrix", _matrix_of(trace)),
         "prompts": trace.prompts,
         "negative_prompts": trace.negative_prompts,
         "settings": trace.settings,

@@ -11,6 +11,7 @@ import ldm_layout
 import pytest
 import tiny
 import torch
+from accelerate import cpu_offload_with_hook
 from safetensors.torch import load_file, save_file
 
 from sdlearn.models import loading, parts, wrap
@@ -219,6 +220,10 @@ def test_a_checkout_without_symbolic_links(copy):
     shutil.rmtree(folder / "vae")
     (folder / "vae").write_text("../other/vae")
     refused(ValueError, "git config core.symlinks true", folder)
+    folder = copy(name="another")
+    shutil.rmtree(folder / "tokenizer")
+    (folder / "tokenizer").write_text("../other/tokenizer")
+    refused(ValueError, "git config core.symlinks true", folder)
 
 
 def test_weights_with_a_gap_are_not_filled_with_noise(copy):
@@ -404,6 +409,17 @@ def test_wrapping_a_pipeline_without_a_unet():
     pipe = tiny.pipeline("sd1")
     pipe.unet = None
     with pytest.raises(ValueError, match="without a U-Net"):
+        parts_of(pipe)
+
+
+@pytest.mark.parametrize("how", ["meta", "hooks"])
+def test_wrapping_a_pipeline_whose_weights_are_elsewhere(how):
+    pipe = tiny.pipeline("sd1")
+    if how == "meta":
+        pipe.vae.to("meta")
+    else:
+        cpu_offload_with_hook(pipe.vae, "cpu")  # what enable_model_cpu_offload() does
+    with pytest.raises(ValueError, match=r"pipeline's vae is offloaded.*without enable_model"):
         parts_of(pipe)
 
 

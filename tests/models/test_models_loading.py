@@ -12,7 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from sdlearn import _doctor, _resources
 from sdlearn.models import hub, loading, models, parts
-from sdlearn.models.folders import load_folder
+from sdlearn.models.checkpoints import checkpoint_configs
+from sdlearn.models.folders import load_folder, load_tokenizer
 from sdlearn.models.loading import parts_of
 from sdlearn.models.places import choose_device, choose_dtype
 from sdlearn.models.tokenizers import tokenizers_for
@@ -275,6 +276,31 @@ def test_the_hub_libraries_rules_for_the_cache(monkeypatch, tmp_path):
         assert hub.cache_dir() == tmp_path / name / inside
 
 
+def test_marks_in_a_file_say_how_a_fine_tune_was_trained(folders, tmp_path):
+    """What trainers of v-prediction put into a file; names of the published models tell nothing."""
+    path = tmp_path / "fine-tune.safetensors"
+    weights = ldm_layout.checkpoint(parts(folders["sdxl"], device="cpu").networks, "sdxl")
+    weights = {name: tensor.contiguous() for name, tensor in weights.items()}
+    for marks, told in (
+        ((), {"prediction_type": "epsilon", "timestep_spacing": "leading"}),
+        (("v_pred",), {"prediction_type": "v_prediction", "timestep_spacing": "leading"}),
+        (
+            ("v_pred", "ztsnr"),
+            {
+                "prediction_type": "v_prediction",
+                "timestep_spacing": "trailing",
+                "rescale_betas_zero_snr": True,
+            },
+        ),
+    ):
+        save_file(weights | {mark: torch.zeros(0) for mark in marks}, path)
+        scheduler = checkpoint_configs(path)["scheduler"]
+        assert told.items() <= scheduler.items()
+    save_file(weights | {"edm_vpred.sigma_max": torch.zeros(1)}, path)
+    with pytest.raises(ValueError, match=r"'edm_vpred.sigma_max'.*EDM's noise levels"):
+        checkpoint_configs(path)
+
+
 # --- downloads ----------------------------------------------------------------------------------
 
 FILES = [
@@ -287,6 +313,20 @@ FILES = [
     *("tokenizer/merges.txt", "scheduler/scheduler_config.json", "safety_checker/config.json"),
     *("safety_checker/model.safetensors", "text_encoder/pytorch_model.bin"),
 ]
+
+
+def test_weights_in_several_files_are_taken_where_no_single_file_is():
+    unet, text = "unet/diffusion_pytorch_model", "text_encoder/model"
+    shards = [f"{unet}-0000{i}-of-00002.safetensors" for i in (1, 2)]
+    half = [f"{text}.fp16-0000{i}-of-00002.safetensors" for i in (1, 2)]
+    files = [*shards, f"{unet}.safetensors.index.json", *half, f"{text}.safetensors"]
+    files += ["vae/diffusion_pytorch_model.fp16.safetensors", f"{unet}-00001-of-00002.bin"]
+    chosen = hub.wanted(files)
+    assert {name for name in chosen if name.endswith(".safetensors")} == {
+        *(*shards, *half, "vae/diffusion_pytorch_model.fp16.safetensors")
+    }
+    assert f"{unet}.safetensors.index.json" in chosen and len(chosen) == len(set(chosen))
+    assert hub.wanted([*files, f"{unet}.fp16.safetensors"]).count(shards[0]) == 0
 
 
 def test_a_download_takes_what_a_run_needs_and_nothing_twice():
@@ -450,7 +490,23 @@ def test_a_tokenizer_from_elsewhere_pads_as_the_family_does(folders, kind, tmp_p
             assert ours("a red cat", **arguments) == theirs("a red cat", **arguments)
 
 
-@pytest.mark.parametrize("kind", ["sd1", "sdxl"])
+@pytest.mark.parametrize("kind", ["sd1", "sd2-v", "sdxl", "sdxl-refiner"])
+@pytest.mark.parametrize("lender", ["sd1", "sd2-v", "sdxl"])
+def test_so_does_one_from_the_folder_of_another_family(folders, kind, lender):
+    own = parts(folders[kind], device="cpu")
+    found = tokenizers_for(own.family, folders[lender])
+    arguments = {"padding": "max_length", "max_length": 77}
+    for name, tokenizer in found.items():
+        assert tokenizer("a red cat", **arguments) == getattr(own, name)("a red cat", **arguments)
+
+
+def test_a_tokenizer_of_two_files_has_as_many_places_as_clip(tmp_path):
+    for name in ("vocab.json", "merges.txt"):  # what the message about single files asks for
+        shutil.copy(_resources.data_dir() / "models" / "pocket-sd15" / "tokenizer" / name, tmp_path)
+    assert load_tokenizer(tmp_path).model_max_length == 77
+
+
+@pytest.mark.parametrize("kind", ["sd1", "sd2-v", "sdxl"])
 def test_a_tokenizer_is_found_in_the_cache(folders, cache, kind):
     loaded = parts(folders[kind], device="cpu")
     cache("CompVis/stable-diffusion-v1-4")  # one tokenizer only
@@ -458,7 +514,7 @@ def test_a_tokenizer_is_found_in_the_cache(folders, cache, kind):
     arguments = {"padding": "max_length", "max_length": 77}
     for name, tokenizer in found.items():
         assert tokenizer("a cat", **arguments) == getattr(loaded, name)("a cat", **arguments)
-    assert set(found) == ({"tokenizer"} if kind == "sd1" else {"tokenizer", "tokenizer_2"})
+    assert set(found) == ({"tokenizer", "tokenizer_2"} if kind == "sdxl" else {"tokenizer"})
 
 
 # --- where it runs ------------------------------------------------------------------------------

@@ -19,7 +19,9 @@ from sdlearn.models.checkpoints import load_checkpoint
 from sdlearn.models.classes import NETWORKS
 from sdlearn.models.folders import load_folder
 from sdlearn.models.networks import empty_network
+from sdlearn.stages import samplers
 from sdlearn.stages.families import recognise
+from sdlearn.stages.samplers import SAMPLERS
 
 META = torch.device("meta")
 VAE, CLIP_L, CLIP_H, CLIP_G = 83_653_863, 123_060_480, 340_387_840, 694_659_840
@@ -78,6 +80,22 @@ def sparse(path, tensors):
         file.write(len(text).to_bytes(8, "little") + text)
         file.truncate(8 + len(text) + begin)
     return path
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_no_sampler_clips_a_published_models_latents(name, sampler):
+    """Latents reach beyond -1 to 1; DDIM and DDPM clip there unless a config forbids it."""
+    config = published_configs(name)["scheduler"]
+    assert config["clip_sample"] is False and config["set_alpha_to_one"] is False
+    _, scheduler = samplers.build(sampler, config)
+    assert not scheduler.config.get("clip_sample", False)
+
+
+def test_a_config_that_does_not_speak_of_clipping_means_none():
+    config = {k: v for k, v in published_configs("sdxl")["scheduler"].items() if "clip" not in k}
+    assert samplers.build("ddim", config)[1].config.clip_sample is False
+    assert samplers.build("ddim", config | {"clip_sample": True})[1].config.clip_sample is True
 
 
 def test_the_counts_are_of_all_published_models():

@@ -97,9 +97,10 @@ def test_a_vae_that_overflows_works_in_single_precision_and_comes_back():
     ]
     ours = made.to_image(latent.half())
     posterior = made.to_latent(picture)
+    matrix = made.look.matrix
     for hook in hooks:
         hook.remove()
-    assert seen == [torch.float32] * 2
+    assert seen == [torch.float32] * 3 and bool(matrix.isfinite().all())
     assert made.vae.dtype == torch.float16 and posterior.mean.dtype == torch.float16
     assert np.abs(np.asarray(ours, float) - np.asarray(drawn)).max() <= 3
     torch.testing.assert_close(posterior.mean.float(), mean, rtol=1e-2, atol=1e-2)
@@ -162,6 +163,13 @@ def test_the_preview_finds_a_line_that_is_there():
     small = torch.nn.functional.adaptive_avg_pool2d(picture, (8, 8))
     seen = latents.preview(latent, latents.preview_matrix(vae))
     torch.testing.assert_close(seen, small, rtol=1e-2, atol=1e-2)
+
+
+def test_a_vae_without_numbers_gives_no_preview_and_says_why():
+    made = wrap(tiny.pipeline("sd1"))
+    made.vae.quant_conv.weight.data.fill_(torch.nan)
+    with pytest.raises(ValueError, match=r'none in float32.*dtype="float32"'):
+        made.preview(made.noise(0))
 
 
 def test_a_model_looks():

@@ -45,6 +45,19 @@ def test_everything_comes_back(path, dtype, prompts):
     assert torch.equal(back.preview_matrix, MATRIX)
 
 
+def test_a_run_is_kept_though_its_model_can_give_no_preview(path):
+    class Blind(FlatLook):
+        @property
+        def matrix(self):
+            raise ValueError("no numbers.")
+
+    run = trace("a cat")
+    run._matrix, run.look = None, Blind()
+    with pytest.warns(UserWarning, match="no numbers. The trace is written without one."):
+        back = returned(run, path)
+    assert len(back) == len(run) and back.preview_matrix is None
+
+
 def test_shared_tensors_are_stored_once_and_shared_again(path):
     run = trace(steps=5)
     back = returned(run, path)
