@@ -130,10 +130,11 @@ def open_alive(opened, folder, name, **options):
 def every_control_is_named(shown, words):
     """Assert that each control has a label, and each drawing one of at least so many words."""
     controls = shown.locator("main").locator("input, select, button").all()
-    drawings = shown.locator("main [role=img]").all()
+    drawings = shown.locator("main :is([role=img], [role=application])").all()
     assert controls and drawings
     for control in controls:
         named = control.evaluate("one => one.labels?.[0]?.textContent || one.textContent")
         assert named.strip()
+    assert not shown.locator("main [role=img][tabindex]").count()  # arrows would not come through
     for drawing in drawings:
         assert len(drawing.get_attribute("aria-label").split()) >= words

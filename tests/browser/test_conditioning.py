@@ -208,6 +208,14 @@ def test_one_picture_alone_can_be_shown(page):
     assert "NaN" not in shown.locator("main").evaluate("one => one.outerHTML")
 
 
+@pytest.mark.parametrize("size", [33, 35, 36])
+def test_the_width_is_rounded_as_python_does_it(page, size):
+    made = conditioning(Told(), PROMPT, sizes=[32, 40], crops=[0], height=2 * SIDE)
+    shown = play(page(), made)
+    drag_size(shown, size)
+    assert told(shown) == made.ids(size, 0, 0)
+
+
 def test_all_that_stays_the_same_is_said():
     how = {"sampler": "ddim", "guidance_scale": 4.0, "negative_original_size": (8, 8)}
     made = conditioning(Told(), PROMPT, sizes=[32], crops=[0], seed=3, **how)

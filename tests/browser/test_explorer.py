@@ -98,6 +98,26 @@ def test_the_pointer_reads_numbers_and_so_do_the_arrow_keys(page):
     assert "row 0, column 1" in shown.locator(".sd-read").inner_text()
 
 
+def test_each_channels_tile_is_read_where_it_is_pointed_at(page):
+    """The middle of a latent is the middle of each of its four tiles, by pointer and by keys."""
+    shown = page("one")
+    canvas = shown.locator("canvas.sd-picture")
+    box = canvas.bounding_box()
+    read = []
+    for part, places in (("xt", [(0.51, 0.51)]), ("channels", [(0.26, 0.26), (0.76, 0.26)])):
+        shown.locator("select").first.select_option(part)
+        for x, y in places:
+            canvas.hover(position={"x": x * box["width"], "y": y * box["height"]})
+            read.append(shown.locator(".sd-read").inner_text().split(" · looks")[0])
+    assert len(set(read)) == 1
+    before = pixels(shown)
+    canvas.focus()
+    shown.keyboard.press("ArrowRight")
+    assert shown.locator(".sd-read").inner_text() not in read
+    assert pixels(shown) != before  # it is framed
+    assert "attention" not in canvas.get_attribute("aria-label")
+
+
 def test_it_plays_to_the_end_and_stops(page):
     shown = page("one")
     button = shown.get_by_role("button", name="Play")
@@ -117,6 +137,8 @@ def test_two_runs_move_in_step(page):
         "step 1 of 6",
         "step 1 of 4",
     ]
+    slider = shown.locator("input[type=range]")
+    assert slider.get_attribute("aria-valuetext") == "step 1 of 6"
     first, second = pixels(shown, 0), pixels(shown, 1)
     drag(shown, 5)
     assert [text.split(" ·")[0] for text in shown.locator("output").all_inner_texts()] == [

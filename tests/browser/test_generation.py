@@ -378,7 +378,19 @@ def test_settings_from_a_cell_move_the_controls(page):
 
 def test_a_view_that_goes_listens_no_more_and_stops_the_drawing(page):
     shown = page("live")
+    shown.get_by_role("button", name="Draw").click()
+    until(shown, "sent.at(-1)?.what === 'draw'")
     assert shown.evaluate("listening()") > 0
     shown.evaluate("end()")
     assert shown.evaluate("listening()") == 0
     assert shown.evaluate("sent.at(-1).what") == "stop"
+
+
+def test_a_view_that_goes_leaves_alone_what_another_began(page):
+    """Another view of the same widget, or the cell itself that was just run again."""
+    shown = page("live")
+    shown.evaluate(
+        "told({progress: {doing: 'picture', step: 0, steps: 9, size: [2, 2], said: '', error: ''}})"
+    )
+    shown.evaluate("end()")
+    assert sent(shown, "stop") == []

@@ -246,6 +246,17 @@ def test_keys_of_a_control_do_nothing_to_the_cells(lab, name, role):
     lab.until(lambda: control.input_value() == value)
 
 
+def test_undoing_in_a_field_undoes_nothing_in_a_cell(lab):
+    field = lab.cell("prompt").locator("textarea").last
+    before, typed = field.input_value(), lab.page.locator(".jp-InputArea-editor").all_inner_texts()
+    field.press("End")
+    field.press_sequentially(" x")
+    for keys in ("Control+z", "Control+z", "Control+z", "Control+Shift+z", "Control+y"):
+        field.press(keys)
+    assert lab.page.locator(".jp-InputArea-editor").all_inner_texts() == typed
+    field.fill(before)
+
+
 def test_typing_in_the_prompt_explorer_cuts_and_reaches_python(lab):
     cell = lab.cell("prompt")
     box = cell.locator("input[type=text], textarea").first

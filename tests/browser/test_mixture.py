@@ -15,6 +15,7 @@ from sdlearn.views.widgets.mixture import DRAWN
 from sdlearn.views.widgets.mixture import SAMPLERS as OFFERED
 from sdlearn.views.widgets.widget import source
 from tests.browsing import as_kept, open_alive, write_pages
+from tests.played import play
 
 NOISE = schedules.NoiseSchedule.scaled_linear()
 HOSTILE = "<b onclick=alert(1)>cats</b>"
@@ -316,6 +317,23 @@ def test_a_point_can_be_followed_and_the_score_read(page):
     read = live.locator(".sd-read").inner_text()
     assert "at (0.00, 0.20) the score is" in read and "following point" in read
     assert pixels(live) != before
+
+
+def test_what_a_finger_pointed_at_can_still_be_read(page):
+    live = page("plain")
+    where = {"clientX": 200, "clientY": 300, "pointerId": 5, "bubbles": True}
+    for kind, stays in (("touch", True), ("mouse", False)):
+        for event in ("pointermove", "pointerleave"):
+            live.locator("canvas").dispatch_event(event, {**where, "pointerType": kind})
+        assert ("the score is" in live.locator(".sd-read").inner_text()) is stays
+
+
+def test_a_seed_from_python_has_a_place_on_its_slider(page):
+    live = play(page("plain"), widgets.mixture(seed=1234))
+    seed = live.get_by_role("slider", name="Noise")
+    assert seed.input_value() == "1234"
+    seed.press("ArrowLeft")
+    assert seed.input_value() == "1233"
 
 
 def test_the_score_that_is_read_is_the_librarys(page, shown):

@@ -218,7 +218,8 @@ def test_a_schedule_may_end_at_nothing(page):
         shown.get_by_role("combobox", name="Schedule’s").select_option(name)
     assert "alpha_bar = 0.0000" in shown.locator(".sd-explorer").inner_text()
     assert (pixels(shown, "xt") == pixels(shown, "eps")).all()
-    assert "NaN" not in shown.locator(".sd-explorer").evaluate("one => one.outerHTML")
+    told = shown.locator(".sd-explorer").evaluate("one => one.outerHTML")
+    assert "NaN" not in told and "Infinity" not in told and "∞" in told
 
 
 def test_pointing_at_the_curves_moves_t(page):

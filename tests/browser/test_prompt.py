@@ -398,6 +398,17 @@ def test_a_table_too_large_for_the_page_stays_with_the_kernel(live, opened, mode
     wait_for(shown, "main", f"{best[0][1]:.2f}")
     assert shown.locator(".sd-near li").count() == 8
     assert shown.get_by_role("button", name="before the transformer").is_disabled()
+    asked = [one["what"] for one in shown.asked].count("near")
+    place = shown.locator(".sd-near button").nth(2)
+    place.focus()
+    shown.keyboard.press("Enter")
+    shown.clock.run_for(1000)
+    assert [one["what"] for one in shown.asked].count("near") == asked  # the token is the same
+    assert place.evaluate("one => one === one.getRootNode().activeElement")
+    chip.click()
+    shown.locator(".sd-chip").nth(2).click()
+    shown.clock.run_for(1000)
+    assert [one["what"] for one in shown.asked].count("near") == asked + 1
 
 
 def test_closing_it_leaves_nothing_behind(live, made):

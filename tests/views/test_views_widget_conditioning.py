@@ -2,6 +2,7 @@
 
 import io
 import json
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -13,8 +14,23 @@ from sdlearn.views.widgets import conditioning, sheets
 from tests import tiny
 from tests.told import SIDE, Told, colour
 
+conditioning_module = import_module("sdlearn.views.widgets.conditioning")  # its function hides it
 PROMPT = "a red cat on the grass"
 SIZES, CROPS = [16, 64], [0, 24]
+
+
+def test_what_another_view_asked_for_is_not_drawn_again():
+    told = Told()
+    made = conditioning(told, PROMPT, sizes=SIZES, crops=CROPS)
+    before = len(told.asked)
+    answers = [asked(made, "draw", size=40, top=3, left=11) for _ in range(3)]
+    assert len(told.asked) == before + 1
+    assert len({data for _, (data,) in answers}) == 1
+    for size in range(17, 17 + conditioning_module.KEPT):
+        asked(made, "draw", size=size, top=1, left=1)
+    assert len(made._asked_for) == conditioning_module.KEPT
+    asked(made, "draw", size=64, top=0, left=0)  # it was drawn beforehand
+    assert len(told.asked) == before + 1 + conditioning_module.KEPT
 
 
 @pytest.fixture(scope="module")

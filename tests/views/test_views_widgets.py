@@ -57,6 +57,11 @@ def test_latents_are_within_half_a_level(packed, trace):
             assert (back - getattr(step, name)[0]).abs().max() <= (high - low) / 255 * 0.51 + 2e-5
 
 
+def test_a_word_with_and_without_a_capital_is_one(model):
+    packed = pack(model.generate("A cat and a dog", steps=1), Blob())
+    assert [word["text"] for word in packed["words"]] == ["A", "cat", "and", "dog"]
+
+
 def test_maps_are_the_words_own(packed, trace):
     header, data = packed
     assert [word["text"] for word in header["words"]] == list(dict.fromkeys(trace.attention.words))

@@ -11,6 +11,7 @@ const keyOf = ({ size, top, left }) => `${size} ${top} ${left}`;
 const toldOf = ([size, top, left]) => ({ size, top, left });
 const apart = (a, b) => Math.hypot(a.top - b.top, a.left - b.left);
 const nearestBy = (all, far) => all.reduce((best, one) => (far(one) < far(best) ? one : best));
+const even = (value) => (value % 1 === 0.5 ? 2 * Math.round(value / 2) : Math.round(value)); // a half, as Python does it
 const within = (value, least, most) => Math.min(Math.max(value, least), most);
 
 // The pictures: those of the sheet, and those that a kernel drew since.
@@ -65,9 +66,10 @@ class Plane {
     this.handle = drawn("circle", { class: "sd-handle", r: 3.6 * this.unit });
     this.edge = drawn("rect", { class: "sd-edge", width, height });
     this.cut = element("i", { "aria-hidden": "true" });
+    this.grip = element("span", { "aria-hidden": "true" }); // where a finger drags, and does not scroll
     const view = { viewBox: `${-this.rim} ${-this.rim} ${this.whole} ${this.tall}`, "aria-hidden": "true" };
-    this.place = element("div", { className: "sd-plane", tabindex: "0", role: "img" },
-      this.cut, this.canvas, drawn("svg", view, this.edge, this.dots, this.handle));
+    this.place = element("div", { className: "sd-plane", ...OPERATED },
+      this.cut, this.canvas, drawn("svg", view, this.edge, this.dots, this.handle), this.grip);
     this.place.style.aspectRatio = `${this.whole} / ${this.tall}`;
     this.listen();
   }
@@ -75,7 +77,7 @@ class Plane {
   // A press on the corner's own ground takes it there; one further inside pushes the crop along.
   listen() {
     const { place } = this;
-    let held = null;
+    let [held, before] = [null, null];
     const at = (event) => {
       const box = place.getBoundingClientRect();
       const [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
@@ -88,13 +90,18 @@ class Plane {
     place.onpointerdown = (event) => {
       if (event.button > 0) return;
       place.setPointerCapture(event.pointerId);
+      before = [this.shown.top, this.shown.left];
       const [x, y] = at(event);
       const near = 6 * this.unit;
       held = x <= this.left + near && y <= this.top + near ? [0, 0] : [x - this.shown.left, y - this.shown.top];
       go(event);
     };
     place.onpointermove = (event) => { if (held) go(event); };
-    place.onpointerup = place.onpointercancel = () => { held = null; };
+    place.onpointerup = () => { held = null; };
+    place.onpointercancel = () => { // the finger meant to scroll
+      if (held) this.move(...before);
+      held = null;
+    };
     place.onkeydown = (event) => {
       const way = { ArrowLeft: ["left", -1], ArrowRight: ["left", 1], ArrowUp: ["top", -1], ArrowDown: ["top", 1] }[event.key];
       if (!way) return;
@@ -123,6 +130,7 @@ class Plane {
     if (picture) painted(this.canvas, picture);
     this.lay(this.cut, 0, 0, told.left + this.width, told.top + this.height);
     this.lay(this.canvas, told.left, told.top, this.width, this.height);
+    this.lay(this.grip, told.left, told.top, 0, 0);
     for (const [name, value] of [["x", told.left], ["y", told.top]]) {
       this.edge.setAttribute(name, value);
       this.handle.setAttribute(`c${name}`, value);
@@ -267,7 +275,7 @@ async function render({ model, el }) {
   const { sizes } = pictures;
   const limits = kernel ? { min: sizes[0], max: sizes[sizes.length - 1] } : { min: 0, max: sizes.length - 1 };
   const slider = element("input", { type: "range", step: 1, ...limits });
-  const output = element("output");
+  const output = element("output", { "aria-live": "off" }); // the slider says it
 
   let telling = false; // the model tells of each change at once, and of our own as well
   const told = () => ({ size: state.size, top: state.top, left: state.left });
@@ -300,7 +308,7 @@ async function render({ model, el }) {
   const refresh = (note = "", ask = true) => {
     const now = told();
     const picture = pictures.get(now);
-    const wide = Math.max(1, Math.round((now.size * width) / height));
+    const wide = picture?.ids[1] ?? Math.max(1, even((now.size * width) / height));
     if (picture) {
       painted(canvas, picture);
       numbers.show(picture.ids);

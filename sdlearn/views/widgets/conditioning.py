@@ -26,6 +26,8 @@ SIDE = 256
 """The longest side of the pictures as they travel to the page."""
 ACROSS = 4
 """So many of them stand in a row of the sheet."""
+KEPT = 64
+"""So many pictures that a page asked for are kept."""
 MEANINGS = (
     ("original height", "rows that the picture had, before it was scaled"),
     ("original width", "columns that it had"),
@@ -91,6 +93,7 @@ class ConditioningExplorer(Widget):
         self._model, self._prompt, self._settings = model, prompt, settings
         self._target = model.sides(settings.get("height"), settings.get("width"))
         self._seed, whole, uncropped = seeds[0], sizes[-1], corners[0]
+        self._asked_for: dict[Told, Image.Image] = {}
         wanted = [(size, *uncropped) for size in sizes]
         wanted += [(size, *corner) for size in (sizes if every else [whole]) for corner in corners]
         self._pictures = {told: self._drawn(told, self._seed) for told in dict.fromkeys(wanted)}
@@ -136,7 +139,7 @@ class ConditioningExplorer(Widget):
     def close(self) -> None:
         """Close it, and let go of the model."""
         super().close()
-        self._model, self._pictures = None, {}
+        self._model, self._pictures, self._asked_for = None, {}, {}
 
     def answer(self, what: str, **given: Any) -> tuple[dict[str, Any], list[bytes]]:
         """Draw a picture for a size and a corner that the page asks for."""
@@ -149,7 +152,11 @@ class ConditioningExplorer(Widget):
             *(doors.whole(n, given.get(n), 0, 16 * max(self._target)) for n in ("top", "left")),
         )
         began = time.perf_counter()
-        picture = self._drawn(told, self._seed)
+        picture = self._pictures.get(told) or self._asked_for.get(told)
+        if picture is None:  # another view, or this one before it was shown again, may have asked
+            picture = self._asked_for[told] = self._drawn(told, self._seed)
+            if len(self._asked_for) > KEPT:
+                del self._asked_for[next(iter(self._asked_for))]
         seconds = time.perf_counter() - began
         said = {**self._measured(told, picture), "seconds": round(seconds, 1)}
         return said, [sheets.webp(sheets.within(picture, 2 * SIDE), 90)]

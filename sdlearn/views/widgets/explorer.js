@@ -77,9 +77,14 @@ class Side {
     if (shown && part !== "channels") light(context, width, height, this.map(shown, step, layer), shown.grid);
   }
 
-  drawChannels(context, width, height, step) {
+  // How many channels lie side by side and one under the other.
+  tiles() {
     const across = Math.ceil(Math.sqrt(this.channels));
-    const down = Math.ceil(this.channels / across);
+    return [across, Math.ceil(this.channels / across)];
+  }
+
+  drawChannels(context, width, height, step) {
+    const [across, down] = this.tiles();
     for (let channel = 0; channel < this.channels; channel++) {
       const grey = small(this.columns, this.rows, (i) => {
         const level = 127.5 + 50 * this.value("xt", step, channel, i);
@@ -165,8 +170,7 @@ function panel(side, state, change) {
     className: "sd-picture",
     width: 336 * SHARPEST,
     height: Math.round((336 * SHARPEST * height) / width),
-    tabindex: "0",
-    role: "img",
+    ...OPERATED,
   });
   const words = element("div", { className: "sd-words", role: "group", "aria-label": "Words of the prompt" });
   for (const word of side.header.words) {
@@ -187,12 +191,15 @@ function panel(side, state, change) {
   const look = () => {
     pointed.textContent = probe ? side.read(step(), ...probe, state.layer) : "Point at the picture to read its numbers.";
   };
+  // How many latents lie side by side and one under the other: the channels each have a tile.
+  const tiles = () => (state.part === "channels" ? side.tiles() : [1, 1]);
   const point = (event) => {
     const before = walked;
     walked = false;
     const box = canvas.getBoundingClientRect();
-    const inside = (value) => Math.min(Math.max(value, 0), 0.9999);
-    probe = [inside((event.clientX - box.left) / box.width), inside((event.clientY - box.top) / box.height)];
+    const [across, down] = tiles();
+    const inside = (value, count) => (Math.min(Math.max(value, 0), 0.9999) * count) % 1;
+    probe = [inside((event.clientX - box.left) / box.width, across), inside((event.clientY - box.top) / box.height, down)];
     if (before) update(); // without the mark
     else look();
   };
@@ -215,11 +222,15 @@ function panel(side, state, change) {
   const context = canvas.getContext("2d");
   // A frame around the place that is read, light on dark and dark on light.
   const frame = ([x, y]) => {
-    const [wide, high] = [canvas.width / side.columns, canvas.height / side.rows];
+    const [across, down] = tiles();
+    const [wide, high] = [canvas.width / across / side.columns, canvas.height / down / side.rows];
     const corner = [Math.floor(x * side.columns) * wide, Math.floor(y * side.rows) * high];
-    for (const [strokeStyle, lineWidth] of [["#000", 6], ["#fff", 2]]) {
-      Object.assign(context, { strokeStyle, lineWidth });
-      context.strokeRect(...corner, wide, high);
+    for (let tile = 0; tile < (across * down === 1 ? 1 : side.channels); tile++) {
+      const [left, top] = [(tile % across) * (canvas.width / across), Math.floor(tile / across) * (canvas.height / down)];
+      for (const [strokeStyle, lineWidth] of [["#000", 6], ["#fff", 2]]) {
+        Object.assign(context, { strokeStyle, lineWidth });
+        context.strokeRect(corner[0] + left, corner[1] + top, wide, high);
+      }
     }
   };
   const update = () => {
@@ -234,7 +245,7 @@ function panel(side, state, change) {
     canvas.setAttribute(
       "aria-label",
       `${PARTS[state.part]} at step ${known.index + 1} of ${side.header.total}, for “${side.header.prompt}”` +
-        (state.word ? `; attention to “${state.word}”` : "") + ". Arrow keys read its numbers.",
+        (state.part !== "channels" && state.word && side.word(state.word) ? `; attention to “${state.word}”` : "") + ". Arrow keys read its numbers.",
     );
     for (const button of words.children) {
       button.setAttribute("aria-pressed", String(button.textContent.toLowerCase() === state.word.toLowerCase()));
@@ -254,9 +265,12 @@ async function render({ model, el }) {
   const count = Math.max(...sides.map((side) => side.header.steps.length));
   const state = { count, place: model.get("place"), part: model.get("part"), word: model.get("word"), layer: "" };
   const updates = [];
+  let telling = false; // the model tells of each change at once, and of our own as well
   const change = (changes) => {
     Object.assign(state, changes);
+    telling = true;
     for (const name of ["place", "part", "word"]) model.set(name, state[name]);
+    telling = false;
     model.save_changes?.();
     refresh();
   };
@@ -284,7 +298,9 @@ async function render({ model, el }) {
 
   const refresh = () => {
     slider.value = state.place;
-    slider.setAttribute("aria-valuetext", `step ${state.place + 1} of ${count}`);
+    const { steps, total } = sides[0].header; // of many steps not all were kept
+    const at = Math.round((state.place / Math.max(count - 1, 1)) * (steps.length - 1));
+    slider.setAttribute("aria-valuetext", `step ${steps[at].index + 1} of ${total}`);
     part.value = state.part;
     for (const update of updates) update();
   };
@@ -308,6 +324,7 @@ async function render({ model, el }) {
   refresh();
 
   const asked = () => {
+    if (telling) return;
     const part = model.get("part");
     if (parts.includes(part)) state.part = part;
     Object.assign(state, { place: Math.min(model.get("place"), count - 1), word: model.get("word") });

@@ -185,7 +185,7 @@ async function render({ model, el }) {
     stop();
     change({ place: Number(slider.value) });
   };
-  const level = element("output");
+  const level = element("output", { "aria-live": "off" }); // played, it would never stop talking
   const select = element("select", {}, ...prompts.map((prompt, i) => element("option", { value: i, textContent: prompt })));
   select.onchange = () => change({ prompt: Number(select.value) });
   const words = element("div", { className: "sd-words", role: "group", "aria-label": "Words of the prompt" });

@@ -267,16 +267,19 @@ async function render({ model, el }) {
   const picture = panel(model);
   const tells = teller(model);
   let [timer, asking, turn, parts] = [null, 0, 0, null];
+  let begun = false; // whether this view began what is being drawn: then it ends with it
 
   const ask = async (what, given) => {
     tells.fail("");
     asking += 1;
+    if (what !== "stop") begun = true;
     const late = setTimeout(() => tells.fail(LATE), PATIENCE);
     try {
       await kernel.ask(what, given);
       tells.withdraw(LATE);
     } catch (error) {
       tells.fail(error.message);
+      begun = false;
     }
     clearTimeout(late);
     asking -= 1;
@@ -320,6 +323,7 @@ async function render({ model, el }) {
   const grid = sheet(model, showCell, leave);
   const progressed = () => {
     const { doing } = model.get("progress");
+    if (!doing) begun = false;
     tells.update();
     if (button) button.textContent = doing ? "■ Stop" : "▶ Draw";
     if (doing === "picture") {
@@ -363,7 +367,7 @@ async function render({ model, el }) {
   return () => {
     clearTimeout(timer);
     for (const [name, listener] of Object.entries(heard)) model.off(name, listener);
-    kernel?.ask("stop").catch(() => {}); // nobody looks any more; if there is no kernel, so much the better
+    if (begun) kernel.ask("stop").catch(() => {}); // if the kernel is gone, so much the better
     kernel?.close();
   };
 }

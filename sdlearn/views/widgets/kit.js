@@ -34,7 +34,7 @@ function small(width, height, paint) {
   return canvas;
 }
 
-const short = (number) => (number === null ? "∞" : Number(number.toPrecision(3)).toString());
+const short = (number) => (number === null || number === Infinity ? "∞" : Number(number.toPrecision(3)).toString());
 
 // An element of a drawing, with its attributes and its children.
 function drawn(tag, attributes = {}, ...children) {
@@ -91,11 +91,17 @@ function kernelOf(model) {
 
 // Keys that are pressed in a widget are for it. JupyterLab would take X as "cut the cell", and the
 // arrows of a slider as a way to the next cell: it hears of keys last, so they must not come so far.
+// Nor what undoes and does again: it would take back what was typed into the cell, not into a field.
 function ownKeys(root) {
   root.addEventListener("keydown", (event) => {
-    if (!(event.ctrlKey || event.metaKey || event.altKey)) event.stopPropagation();
+    const command = event.ctrlKey || event.metaKey;
+    const undoes = command && ["z", "y"].includes(event.key.toLowerCase());
+    if (undoes || !(command || event.altKey)) event.stopPropagation();
   });
 }
+
+// What arrow keys work on: a screen reader hands them on to it, which it would not do for a picture.
+const OPERATED = { tabindex: "0", role: "application", "aria-roledescription": "picture for the arrow keys" };
 
 // What a canvas reads out is said aloud while the keys move on it, and else is there to be read.
 function readAloud(canvas, reading) {

@@ -148,7 +148,7 @@ class Decoder {
 // A slider with its name and its value. One drag is one edit.
 function slider(name, range, initial, heard) {
   const input = element("input", { type: "range", ...range, value: initial, "aria-label": name }); // without its value
-  const said = element("output");
+  const said = element("output", { "aria-live": "off" }); // the slider itself says its value
   const show = (value) => {
     input.value = value;
     said.textContent = signed(value);
@@ -178,7 +178,7 @@ class Channel {
   constructor(number, edited, explorer) {
     Object.assign(this, { number, edited, explorer, place: [edited.rows >> 1, edited.columns >> 1] });
     const size = { width: edited.columns, height: edited.rows };
-    this.canvas = element("canvas", { className: "sd-picture", ...size, tabindex: "0", role: "img" });
+    this.canvas = element("canvas", { className: "sd-picture", ...size, ...OPERATED });
     this.ring = element("i", { className: "sd-ring", "aria-hidden": "true" });
     const edit = (key) => (value, first) => {
       if (first) edited.remember();

@@ -11,6 +11,11 @@ const across = (x) => (x + LIMIT) * SCALE;
 const down = (y) => (LIMIT - y) * SCALE;
 const colourOf = (label) => COLOURS[label % COLOURS.length];
 const rgbOf = (label) => [1, 3, 5].map((at) => parseInt(colourOf(label).slice(at, at + 2), 16));
+// The same, mixed with the page's ink as `clear` does it: to be seen by day and by night.
+function inked(context, label) {
+  const ink = (getComputedStyle(context.canvas).color.match(/[\d.]+/g) ?? [128, 136, 148]).map(Number);
+  return `rgb(${rgbOf(label).map((own, i) => Math.round(0.7 * own + 0.3 * ink[i])).join(" ")})`;
+}
 const centres = (count) => Array.from({ length: count }, (_, i) => ((i + 0.5) / count) * 2 * LIMIT - LIMIT);
 
 // The density as a soft cloud: as opaque as it is dense, in the colours of its groups.
@@ -125,10 +130,11 @@ function path(context, passed, bold) {
 }
 
 function drawFlow(context, run, place, { paths, followed }) {
+  const inks = [...new Set(run.labels)].reduce((known, label) => known.set(label, inked(context, label)), new Map());
   run.labels.forEach((label, number) => {
     if (number !== followed && !(paths && number < TRAILS)) return;
-    context.strokeStyle = context.fillStyle = colourOf(label);
-    context.globalAlpha = number === followed ? 1 : 0.55;
+    context.strokeStyle = context.fillStyle = inks.get(label);
+    context.globalAlpha = number === followed ? 1 : 0.7;
     path(context, trail(run.stops, number, place), number === followed);
   });
   context.globalAlpha = 0.9;

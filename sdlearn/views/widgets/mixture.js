@@ -252,7 +252,7 @@ function panel(play, index, change, pointed) {
   const steps = slider("Steps", { min: 1, max: MOST_STEPS, step: 1 }, (count) => set({ steps: count }, true));
   const guide = (scale) => set({ guidance_scale: scale }, true);
   const guidance = slider("Guidance", { min: 0, max: 8, step: 0.1 }, guide, (scale) => Number(scale).toFixed(1));
-  const square = { width: SIDE, height: SIDE, tabindex: "0", role: "img" };
+  const square = { width: SIDE, height: SIDE, ...OPERATED };
   const canvas = element("canvas", { className: "sd-picture", ...square });
   const context = canvas.getContext("2d");
   const facts = element("output", { "aria-live": "off" }); // flowing, it would never stop talking
@@ -387,7 +387,8 @@ function handle(canvas, play, { look, painted, said }) {
   };
   canvas.onpointerup = ended;
   canvas.onpointercancel = ended;
-  canvas.onpointerleave = () => { if (!last) look(null); };
+  // A finger that is lifted leaves as well, and what it pointed at is to be read then.
+  canvas.onpointerleave = (event) => { if (!last && event.pointerType !== "touch") look(null); };
   canvas.onblur = () => look(null);
   canvas.onkeydown = (event) => {
     const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
@@ -549,6 +550,7 @@ function render({ model, el }) {
     group.fill([["", "no group"], ...used.map((name) => [name, name])], play.label < 0 ? "" : play.group);
     schedule.select.value = play.schedule;
     spacing.select.value = play.spacing;
+    Object.assign(seed.input, { min: Math.min(0, play.seed), max: Math.max(99, play.seed) });
     seed.set(play.seed);
     draw.setAttribute("aria-pressed", String(play.brush.on));
     compare.setAttribute("aria-pressed", String(play.sides.length > 1));
@@ -653,7 +655,7 @@ function keys({ names, spots }) {
   if (used.length < 2) return [];
   return used.map(([name, label]) => {
     const sign = element("span", { textContent: SIGNS[label % SIGNS.length], "aria-hidden": "true" });
-    sign.style.color = colourOf(label);
+    sign.style.color = clear(colourOf(label));
     return element("span", {}, sign, ` ${name}`);
   });
 }

@@ -183,10 +183,8 @@ class Curves {
       const x = ((event.clientX - box.left) / box.width) * WIDE;
       choose(Math.min(Math.max((x - FRAME.left) / (FRAME.right - FRAME.left), 0), 1));
     };
-    this.svg.onpointerdown = (event) => {
-      this.svg.setPointerCapture(event.pointerId);
-      point(event);
-    };
+    this.svg.onpointerdown = (event) => this.svg.setPointerCapture(event.pointerId);
+    this.svg.onclick = point; // not before: a finger that goes up or down scrolls, and chooses nothing
     this.svg.onpointermove = (event) => event.buttons && point(event);
   }
 
@@ -252,7 +250,7 @@ function controls(pictures, schedules, change) {
     seed: element("input", { type: "number", min: 0, max: LARGEST, step: 1 }),
     fresh: element("button", { type: "button", textContent: "Other noise" }),
     t: element("input", { type: "range", min: 0, step: 1, "aria-label": "t" }), // its output is not its name
-    time: element("output"),
+    time: element("output", { "aria-live": "off" }), // the slider says it
     file: element("input", { type: "file", accept: "image/*" }),
   };
   for (const name of ["picture", "schedule", "way", "curve"]) made[name].onchange = () => change({ [name]: made[name].value });
@@ -438,7 +436,7 @@ class Explorer {
       };
     }
     readAloud(this.panels.xt.canvas, this.said.pixel);
-    this.panels.xt.canvas.setAttribute("tabindex", "0");
+    for (const [name, value] of Object.entries(OPERATED)) this.panels.xt.canvas.setAttribute(name, value);
     this.panels.xt.canvas.onkeydown = (event) => {
       const move = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
       if (!move) return;

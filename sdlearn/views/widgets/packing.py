@@ -129,7 +129,10 @@ def _words(trace: Trace, shown: Sequence[int], blob: Blob) -> list[dict[str, Any
         return []
     attention, found = trace.attention, []
     seen = [word.text for word in attention.words.items if word.positions]  # others were cut off
-    for word in dict.fromkeys(seen):
+    unique: dict[str, str] = {}  # capitals or not, it is one word to the tokenizer
+    for text in seen:
+        unique.setdefault(text.lower(), text)
+    for word in unique.values():
         maps = attention[word]
         steps = [maps.at(step=nearest(attention.steps, i)).mean().values for i in shown]
         layers = [maps.layer(layer.name).mean().values for layer in maps.layers]

@@ -181,7 +181,7 @@ function cutOff(read) {
 function bar(value) {
   const full = element("i", { className: "sd-full" });
   full.style.width = `${100 * Math.min(Math.max(value, 0), 1)}%`;
-  return [element("span", { className: "sd-bar", "aria-hidden": "true" }, full), element("output", { textContent: percent(value) })];
+  return [element("span", { className: "sd-bar", "aria-hidden": "true" }, full), element("output", { "aria-live": "off", textContent: percent(value) })];
 }
 
 // Near words of a token; `place` puts one into the second prompt, where that makes sense.
@@ -331,13 +331,22 @@ function render({ model, el }) {
     else if (bottom > box.scrollTop + box.clientHeight) box.scrollTop = bottom - box.clientHeight + 6;
   };
 
+  let nearKnown = null; // the kernel's last answer, and of which token
+  const showNear = () => {
+    const buttons = () => [...near.querySelectorAll("button")];
+    const focused = buttons().indexOf(near.getRootNode().activeElement);
+    near.classList.remove("sd-old");
+    near.replaceChildren(nearList(tokenizer, nearKnown.near, placer()));
+    buttons()[focused]?.focus(); // its place is taken by one like it
+  };
   const nearBy = latest(
     (id) => kernel.ask("near", { id }),
     ({ answer, error, silent, given }) => {
+      if (answer) nearKnown = { id: given, near: answer.near };
       if (given !== chosenToken().id) return;
-      const found = answer ? nearList(tokenizer, answer.near, placer()) : element("p", { textContent: silent ? SILENT : error.message });
+      if (answer) return showNear();
       near.classList.remove("sd-old");
-      near.replaceChildren(found);
+      near.replaceChildren(element("p", { textContent: silent ? SILENT : error.message }));
     },
   );
   const chosenToken = () => {
@@ -356,6 +365,7 @@ function render({ model, el }) {
     if (table) facts.push(`Its row in the table: ${tokens.width} numbers, length ${table.lengths[token.id].toFixed(2)}.`);
     fact.textContent = facts.join(" ");
     if (table) near.replaceChildren(nearList(tokenizer, table.near(token.id), placer()));
+    else if (nearKnown?.id === token.id) showNear();
     else if (kernel) {
       near.classList.add("sd-old"); // what stands there is of another word, until the answer comes
       nearBy.want(token.id);
