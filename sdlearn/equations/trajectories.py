@@ -53,7 +53,7 @@ SAMPLERS = {
     ),
     "heun": Sampler(loops.heun, 2, False, False, (), ("Heun",), "2206.00364"),
     "dpm2": Sampler(loops.dpm2, 2, False, False, (), ("DPM2",), "2206.00927"),
-    "lms": Sampler(loops.lms, 4, False, False, ("order",), ("LMS",), "2206.00364"),
+    "lms": Sampler(loops.lms, 4, False, False, ("order",), ("LMS",), ""),
     "plms": Sampler(loops.plms, 2, False, False, (), ("PLMS", "PNDM"), "2202.09778"),
     "dpmpp_2m": Sampler(loops.dpmpp_2m, 2, False, True, (), ("DPM++ 2M",), "2211.01095"),
     "dpmpp_2m_sde": Sampler(
