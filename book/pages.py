@@ -6,7 +6,7 @@ A page is written only where it differs from what is there, so that Sphinx skips
 from __future__ import annotations
 
 import json
-import os
+import posixpath
 import re
 import shutil
 from collections.abc import Iterable
@@ -186,9 +186,9 @@ def relink(
         if "://" in target or target.startswith("#"):
             return link.group()
         path, mark, anchor = target.partition("#")
-        place = places.get(PurePosixPath(os.path.normpath(source.parent / path)))
+        place = places.get(PurePosixPath(posixpath.normpath(source.parent / path)))
         if place is None:
             return words
-        return f"[{words}]({PurePosixPath(os.path.relpath(place, page.parent))}{mark}{anchor})"
+        return f"[{words}]({PurePosixPath(posixpath.relpath(place, page.parent))}{mark}{anchor})"
 
     return LINK.sub(turned, text)

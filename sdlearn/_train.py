@@ -222,10 +222,11 @@ def _keep(target: str | None, folder: Path, kept: dict[str, Any]) -> None:
     before = json.loads(path.read_text("utf-8")) if path.exists() else {}
     if all(before.get(name) == kept[name] for name in ("weights", "steps", "guidance_scale")):
         _fill_in(kept, before)
-    for what in ("steps", "guidance_scale"):
+    for what, held in (("steps", "guidance_scale"), ("guidance_scale", "steps")):
         key = f"{what.split('_')[0]}_sweep"
         count = before.get("sweep_count")
         alike = before.get("weights") == kept["weights"] and kept.get("sweep_count", count) == count
+        alike = alike and before.get(held) == kept[held]  # what stood still was the same
         if alike and key in before:  # one count stands for both
             kept.setdefault(key, before[key])
             kept["sweep_count"] = count

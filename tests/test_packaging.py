@@ -9,8 +9,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from hatchling.builders.sdist import SdistBuilder
+from hatchling.builders.wheel import WheelBuilder
 from packaging.requirements import Requirement
 
+from hatch_build import WholeData
 from sdlearn import __version__, _resources
 
 if sys.version_info >= (3, 11):
@@ -107,7 +110,7 @@ def build(tree: Path, out: Path) -> zipfile.ZipFile:
 
 def copy_sources(tree: Path) -> Path:
     tree.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE", ".gitignore"):
+    for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", ".gitignore"):
         shutil.copy(ROOT / name, tree)
     shutil.copytree(ROOT / "sdlearn", tree / "sdlearn")
     return tree
@@ -123,6 +126,10 @@ def wheel(tmp_path_factory):
         (tree / "notebooks" / name).write_text("{}")
     (tree / "data" / "models" / "pocket").mkdir(parents=True)
     (tree / "data" / "models" / "pocket" / "unet.safetensors").write_bytes(b"weights")
+    (tree / "data" / "models" / "other").mkdir()  # which shares a folder, as the pockets do
+    (tree / "data" / "models" / "pocket" / "vae").mkdir()
+    (tree / "data" / "models" / "pocket" / "vae" / "model.safetensors").write_bytes(b"more")
+    (tree / "data" / "models" / "other" / "vae").symlink_to("../pocket/vae")
     (tree / "tests").mkdir()
     (tree / "tests" / "test_a.py").write_text("")
     return build(tree, base / "dist")
@@ -135,7 +142,10 @@ def test_the_wheel_carries_the_package_the_lessons_and_the_data(wheel):
         "sdlearn/_bundle/notebooks/01-a.ipynb",
         "sdlearn/_bundle/notebooks/02-b.ipynb",
         "sdlearn/_bundle/data/models/pocket/unet.safetensors",
+        "sdlearn/_bundle/data/models/pocket/vae/model.safetensors",
+        "sdlearn/_bundle/data/models/other/vae/model.safetensors",
     }
+    assert len(wheel.namelist()) == len(set(wheel.namelist()))
     files = (path for path in (ROOT / "sdlearn").rglob("*") if path.is_file())
     ours = {path.relative_to(ROOT).as_posix() for path in files if path.suffix != ".pyc"}
     assert names - bundle == {name for name in ours if "/." not in name}
@@ -198,6 +208,25 @@ def test_a_wheel_without_lessons_or_data_builds_too(tmp_path):
     names = build(tree, tmp_path / "dist").namelist()
     assert "sdlearn/cli.py" in names
     assert not [name for name in names if "_bundle" in name]
+
+
+@pytest.mark.parametrize("target", [WheelBuilder, SdistBuilder])
+def test_what_is_built_holds_every_file_of_the_data(target):
+    """Of the checkout itself, links followed: so each pocket model comes whole."""
+    builder, asked = target(str(ROOT)), {"force_include": {}}
+    told = str(ROOT), {}, builder.config, builder.metadata, "", builder.PLUGIN_NAME
+    WholeData(*told).initialize("standard", asked)
+    files = [Path(one.distribution_path) for one in builder.recurse_included_files()]
+    files += [Path(place) for place in asked["force_include"].values()]
+    inside = Path("sdlearn/_bundle" if target is WheelBuilder else "")
+    data = [path for path in files if path.is_relative_to(inside / "data")]
+    assert sorted(data) == sorted(inside / "data" / path for path in below(ROOT / "data"))
+
+
+def below(folder: Path) -> list[Path]:
+    """All files below a folder, links followed."""
+    walked = os.walk(folder, followlinks=True)
+    return [Path(place, name).relative_to(folder) for place, _, names in walked for name in names]
 
 
 def test_a_checkout_finds_its_own_folders():

@@ -41,7 +41,8 @@ class Measured:
 
 def run(path: Path) -> Measured:
     """Run one lesson and rewrite it with its outputs; say what it took."""
-    notebook = nbformat.read(path, as_version=4)
+    before = path.read_bytes()
+    notebook = nbformat.reads(before.decode("utf-8"), as_version=4)
     client = NotebookClient(
         notebook,
         timeout=600,
@@ -59,6 +60,9 @@ def run(path: Path) -> Measured:
     notebook.metadata["language_info"] = {"name": "python"}
     draft = path.with_suffix(".ipynb.draft")
     nbformat.write(notebook, draft)
+    if path.read_bytes() != before:
+        draft.unlink()
+        raise SystemExit(f"{path.name} was changed while it ran, and stays as it is: run it again.")
     os.replace(draft, path)
     return Measured(path.stem, seconds, peaks[-1], path.stat().st_size / 1e6)
 

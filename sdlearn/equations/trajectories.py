@@ -32,7 +32,7 @@ class Sampler:
         takes_x0: Whether its step is built from the picture's estimate, which may be clipped.
         options: What `trajectory` may be given for it.
         tool_names: What common tools call it.
-        paper: Where it comes from.
+        paper: Where it comes from; empty for a method that is older than diffusion models.
     """
 
     loop: Callable[..., Iterator[Step]]

@@ -125,7 +125,7 @@ def _answer(exercise: Exercise, answer: Any, probe: tuple[Any, ...], like: Value
         answer = list(answer)  # one row of numbers is wanted: round brackets are as good
     try:
         return _flat(answer)
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, OverflowError, NotImplementedError):
         kind = type(answer).__name__
         function = exercise.kind == "function"
         wanted = "return a number, a tensor or a picture" if function else "be a number"
@@ -194,7 +194,10 @@ def _flat(answer: object) -> list[Tensor]:
         raise TypeError("text is no number")
     parts = [np.array(part) if isinstance(part, Image.Image) else part for part in parts]
     parts = [float(part) if isinstance(part, Fraction | Decimal) else part for part in parts]
-    return [torch.as_tensor(part).detach().double() for part in parts]
+    tensors = [torch.as_tensor(part).detach().cpu() for part in parts]
+    if any(tensor.is_complex() for tensor in tensors):
+        raise TypeError("a complex number has two parts, and one is asked for")
+    return [tensor.double() for tensor in tensors]
 
 
 def _shape_trouble(given: list[Value], expected: list[Value]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Sequence
 
 from sdlearn.views.choice import Choice
@@ -35,6 +36,8 @@ class Guess:
                 f"stands_for must hold a number for each of the {len(self.options)} options, "
                 f"got {len(stands_for)}."
             )
+        if not math.isfinite(measured):
+            raise ValueError(f"measured must be a number that there is, got {measured}.")
         gaps = [abs(measured - number) for number in stands_for]
         return self.options[gaps.index(min(gaps))]
 

@@ -126,7 +126,7 @@ def _refines(recipe: dict[str, Any]) -> str:
 def weights(folder: Path) -> dict[str, str]:
     """A digest of each weights file that draws a model's pictures: what a score belongs to.
 
-    Shared parts count, and so does what a refiner's base model draws before it.
+    Shared parts count, what a refiner's base model draws before it, and who judged.
 
     Args:
         folder: The model's folder.
@@ -134,7 +134,8 @@ def weights(folder: Path) -> dict[str, str]:
     folders = {"": folder}
     if folder.name.endswith("-refiner"):
         folders["base: "] = _base_of(folder)
-    return {
+    judge = {"judge": _digest(_resources.data_dir() / "world" / "checker.safetensors")}
+    return judge | {
         whose + path.relative_to(place).as_posix(): _digest(path)
         for whose, place in folders.items()
         for path in sorted(place.glob("*/*.safetensors"))
@@ -272,8 +273,16 @@ def _evaluation(measured: dict[str, Any] | None, folder: Path, recipe: dict[str,
             f"{round(recipe['noise'] * steps)}, and left the rest to it."
         )
     fewest = min(row.count for row in result.rows)
-    if fewest < 1 / COARSE:
-        said += f" With {fewest} pictures of a kind each counts {1 / fewest:.3g}."
+    if fewest // 2 < 1 / COARSE:
+        said += (
+            f" Of {fewest} pictures of a kind each counts {1 / fewest:.3g}; in the columns of what "
+            f"was seen and held out, of {fewest // 2} each, {2 / fewest:.3g}."
+        )
+    most = max(row.by_chance for row in result.rows)
+    said += (
+        " Other prompts and noises would give other scores: the mean is uncertain by "
+        f"{result.mean_by_chance:.3f}, the least certain kind by {most:.2f} (95%)."
+    )
     count = measured.get("sweep_count")
     figures = [
         f"![PocketEval's score, variety and burnt pictures against {what}.]"

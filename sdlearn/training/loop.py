@@ -107,6 +107,11 @@ def train(
     optimizer = Muon(model, plan.rate, weight_decay=plan.weight_decay)
     begin, facts = _resume(folder, model, average, optimizer, accelerator)
     facts = facts if begin else {"earlier": earlier} if earlier else {}
+    if facts.setdefault("precision", _precision(accelerator)) != _precision(accelerator):
+        accelerator.print(
+            f"{stage.name}: begun in {facts['precision']}, and this machine goes on in "
+            f"{_precision(accelerator)}: it will not end in the very same weights."
+        )
     end = plan.steps if stop_at is None else min(plan.steps, stop_at)
     _announce(stage, begin, end, accelerator)
     if begin >= end:

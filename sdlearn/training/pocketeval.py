@@ -161,6 +161,11 @@ class Row:
     redrawn: float | None = None
     base: float | None = None
 
+    @property
+    def by_chance(self) -> float:
+        """How far off the score may be by chance, in 95 of 100 cases."""
+        return 1.96 * (self.score * (1 - self.score) / self.count) ** 0.5
+
 
 @dataclass(frozen=True)
 class Result:
@@ -184,6 +189,11 @@ class Result:
             for name in ("score", "seen", "heldout", *self.known)
         }
         return Row(name="mean", count=sum(row.count for row in self.rows), **means)
+
+    @property
+    def mean_by_chance(self) -> float:
+        """How far off the mean of the scores may be by chance, in 95 of 100 cases."""
+        return sum(row.by_chance**2 for row in self.rows) ** 0.5 / len(self.rows)
 
     @property
     def known(self) -> tuple[str, ...]:

@@ -81,7 +81,13 @@ class Workshop:
             self.pictures.draw()
         made, folder = self.stage(stage), self.folder / stage
         earlier = None
-        if go_on and not checkpoints.list_all(folder):
+        before = [one for one, later in export.TAUGHT_ONCE_MORE.items() if stage in later]
+        begun_here = any(checkpoints.list_all(self.folder / one) for one in before)
+        if go_on and begun_here and not checkpoints.list_all(folder):
+            self.accelerator.print(
+                f"{stage}: --go-on has no effect, it goes on with what {self.folder} has learnt."
+            )
+        elif go_on and not checkpoints.list_all(folder):
             earlier = self._begin_with_exported(made)
         elif go_on and checkpoints.step_of(checkpoints.newest(folder)) >= made.plan.steps:
             self.accelerator.print(

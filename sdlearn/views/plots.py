@@ -56,7 +56,9 @@ def curves(
             places = x[name] if isinstance(x, Mapping) else x
             dash = style.DASHES[number % len(style.DASHES)]
             colour = style.CYCLE[number % len(style.CYCLE)]
-            axis.plot(np.asarray(places), np.asarray(values), ls=dash, color=colour, label=name)
+            point = "o" if np.size(values) == 1 else None  # a line of one point is none
+            look = {"ls": dash, "color": colour, "marker": point, "label": name}
+            axis.plot(np.asarray(places), np.asarray(values), **look)
         for name, (place, value) in (marks or {}).items():
             axis.plot(place, value, "o", color=style.INK, ms=6)
             axis.annotate(name, (place, value), (7, 7), textcoords="offset points", bbox=_SLIP)

@@ -40,9 +40,12 @@ def run(
     for part in parts:
         look = "image" if decoded and part != "eps" else "preview"
         rows.append([getattr(step, look)(part) for step in chosen])
+    if words:
+        shown = "image" if decoded else "preview"
+        estimates = [getattr(step, shown)("x0") for step in chosen] if "x0" not in parts else None
+        under = estimates or rows[list(parts).index("x0")]
     for word in words:
         maps = trace.attention[word]
-        under = rows[-1] if "x0" not in parts else rows[list(parts).index("x0")]
         rows.append(
             [
                 maps.at(step=nearest(trace.attention.steps, step.index)).mean().overlay(picture)
@@ -85,6 +88,12 @@ def stations(schedule: Any, *, title: str = "") -> Figure:
     """A schedule's stations: how noisy the sample is when the network is asked."""
     sigmas = schedule.sigmas.tolist()
     shown = [(i, sigma) for i, sigma in enumerate(sigmas) if 0 < sigma < float("inf")]
+    if not shown:
+        told = ", ".join(f"{sigma:g}" for sigma in sigmas)
+        raise ValueError(
+            f"This schedule's stations ({told}) have no place on an axis of powers of ten. Take "
+            "more steps."
+        )
     places, values = (list(column) for column in zip(*shown, strict=True))
     return curves(
         places,
@@ -93,8 +102,10 @@ def stations(schedule: Any, *, title: str = "") -> Figure:
         ylabel="sigma",
         logy=True,
         title=title or f"{len(schedule)} steps of {schedule.name}",
-        alt=f"The noise per unit of picture at each of {len(schedule)} steps of "
-        f"{schedule.name}: it falls from {values[0]:.3g} to {values[-1]:.2g}.",
+        alt=f"The noise per unit of picture at {len(values)} of {len(sigmas)} stations of "
+        f"{schedule.name}, "
+        + (f"falling from {values[0]:.3g} to " if len(values) > 1 else "")
+        + f"{values[-1]:.3g}; what is infinite or 0 has no place here.",
     )
 
 

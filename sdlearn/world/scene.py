@@ -126,6 +126,8 @@ class Scene:
         """Returns a copy with some attributes changed, as ``dataclasses.replace`` does."""
         if {"subjects", "relation"} & set(changes):
             changes.setdefault("stated", frozenset())
+        else:  # what is given now is said from now on
+            changes.setdefault("stated", self.stated | ({"place", "style"} & set(changes)))
         return replace(self, **changes)
 
     def caption(self, seed: int | None = None) -> str:

@@ -238,4 +238,5 @@ def test_a_clipped_estimate_reaches_the_picture(sampler: str) -> None:
 def test_the_table_of_samplers_is_of_one_piece() -> None:
     for name, row in trajectories.SAMPLERS.items():
         assert (row.order is None) == row.draws, name
-        assert re.fullmatch(r"\d{4}\.\d{5}", row.paper) and row.tool_names
+        assert re.fullmatch(r"\d{4}\.\d{5}", row.paper) or name == "lms"  # it is older than all
+        assert row.tool_names

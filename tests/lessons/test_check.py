@@ -2,8 +2,10 @@
 
 import dataclasses
 import sys
+from fractions import Fraction
 
 import pytest
+import torch
 from answers02 import SOLUTIONS, noisy
 
 from sdlearn.lessons import Exercise, Mistake, lesson02
@@ -52,6 +54,9 @@ def test_a_function_without_a_return_is_not_answered_yet():
         ("2.4", float("inf"), "infinity"),
         ("2.4", [0.1, 0.2], "shape"),
         ("2.4", True, "bool came"),
+        ("2.3", complex(354, 5), "complex came"),
+        ("2.3", Fraction(10**400), "Fraction came"),
+        ("2.3", torch.zeros((), device="meta"), "Tensor came"),
     ],
 )
 def test_an_unusable_answer_is_told_why(number, answer, says):

@@ -33,6 +33,12 @@ def test_nearest_takes_the_option_whose_number_is_closest():
     assert guess.nearest(0.9, (1.0, 0.75, 0.5)) == "all"
 
 
+@pytest.mark.parametrize("nothing", [float("nan"), float("inf")])
+def test_what_was_not_measured_is_near_to_nothing(nothing):
+    with pytest.raises(ValueError, match="a number that there is"):
+        predict("?", ("a", "b")).nearest(nothing, (1, 2))
+
+
 @pytest.mark.parametrize("options", [(), ("a",), ("a", "a")])
 def test_options_must_be_different_and_more_than_one(options):
     with pytest.raises(ValueError, match="options"):

@@ -138,13 +138,36 @@ def test_scores_of_other_weights_are_left_out(folder):
     assert "| colours | 0.500" not in card.text(folder)
 
 
+def test_scores_are_those_of_their_judge(folder, tmp_path, monkeypatch):
+    judge = tmp_path / "data" / "world" / "checker.safetensors"
+    judge.parent.mkdir(parents=True)
+    monkeypatch.setattr(card._resources, "data_dir", lambda: tmp_path / "data")
+    digests = []
+    for eyes in (b"one", b"two"):
+        judge.write_bytes(eyes)
+        digests.append(card.weights(folder))
+    assert digests[0]["judge"] != digests[1]["judge"]
+
+
+@pytest.mark.parametrize(("count", "told"), [(8, "counts 0.125; in"), (50, "25 each, 0.04")])
+def test_the_card_says_how_much_one_picture_counts_and_what_chance_does(folder, count, told):
+    (folder / card.EVALUATION).parent.mkdir()
+    rows = [{**row, "count": count, "score": 0.5} for row in EVALUATION["rows"]]
+    measured = {**EVALUATION, "rows": rows, "weights": card.weights(folder)}
+    (folder / card.EVALUATION).write_text(json.dumps(measured))
+    chance = 1.96 * (0.25 / count) ** 0.5
+    assert told in card.text(folder)
+    assert f"uncertain by {chance / len(rows) ** 0.5:.3f}" in card.text(folder)
+    assert f"kind by {chance:.2f} (95%)" in card.text(folder)
+
+
 def test_a_refiners_scores_are_those_of_its_base_model_too(tmp_path):
     for name in ("a", "a-refiner"):
         (tmp_path / name / "unet").mkdir(parents=True)
         (tmp_path / name / "unet" / "w.safetensors").write_bytes(name.encode())
     before = card.weights(tmp_path / "a-refiner")
     (tmp_path / "a" / "unet" / "w.safetensors").write_bytes(b"another")
-    assert set(before) == {"unet/w.safetensors", "base: unet/w.safetensors"}
+    assert set(before) == {"judge", "unet/w.safetensors", "base: unet/w.safetensors"}
     assert card.weights(tmp_path / "a-refiner") != before
 
 

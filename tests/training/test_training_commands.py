@@ -74,9 +74,17 @@ def test_eval_draws_its_sweeps(tmp_path, monkeypatch, capsys):
     assert {"steps_sweep", "guidance_sweep", "rows", "weights"} <= set(kept)
     assert kept["sweep_count"] == 2
     assert (tmp_path / "steps.png").exists()
+    assert cli.main([*line, "--guidance", "3"]) == 0  # steps were swept at another guidance
+    kept = json.loads((tmp_path / "pocketeval.json").read_text())
+    assert "steps_sweep" not in kept and not (tmp_path / "steps.png").exists()
+    assert "guidance_sweep" in kept and (tmp_path / "guidance_scale.png").exists()
     (tmp_path / "pocketeval.json").write_text('{"weights": {"of": "others"}}')
     assert cli.main(line) == 0
-    assert not (tmp_path / "steps.png").exists()
+    assert not (tmp_path / "guidance_scale.png").exists()
+
+
+def test_variety_is_measured_on_what_was_seen():
+    assert not any(world.is_heldout(world.parse(text)) for text in sweeps.VARIETY_PROMPTS)
 
 
 def test_eval_broken_off_keeps_what_it_measured(tmp_path, monkeypatch, capsys):

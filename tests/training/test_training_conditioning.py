@@ -18,10 +18,14 @@ SIZES = Frames(count=8, size=256, sides=(64, 128, 256))
 def honest(texts, seeds, original_size=(256, 256), crop=(0, 0)):
     """Draws as the training's pictures were made."""
     drawn = []
-    for text in texts:
+    for text, seed in zip(texts, seeds, strict=True):
         side, (top, left) = original_size[0], crop
         size = frames.enlarged(SIZES) if top or left else 256
-        whole = world.parse(text).render(side).resize((size, size), Image.Resampling.BICUBIC)
+        whole = (
+            conditioning.drawing(text, seed)
+            .render(side)
+            .resize((size, size), Image.Resampling.BICUBIC)
+        )
         drawn.append(whole.crop((left, top, left + 256, top + 256)))
     return drawn
 
@@ -57,8 +61,10 @@ def test_whoever_does_as_told_moves_things_with_the_cut():
 
 def test_a_refiner_that_sharpens_is_nearer_to_drawings():
     found = conditioning.refinement(blurred, honest, SIZES, count=8)
-    assert found.refined < 0.2 < 0.5 < found.base
-    assert found.redrawn is None
+    assert found.refined < 0.05 < 0.5 < found.base
+    assert found.fresh < 0.05 and found.redrawn is None
+    others = [conditioning.drawing("a red cat", i, again) for i in (0, 1) for again in (0, 1)]
+    assert len({scene.render(64).tobytes() for scene in others}) == 4
     back = conditioning.refinement(honest, blurred, SIZES, count=8, redrawn=blurred)
     assert (back.base, back.refined) == pytest.approx((found.refined, found.base))
     assert back.redrawn == back.refined
@@ -150,13 +156,15 @@ def test_what_was_found_stands_on_the_card(tmp_path):
         "StableDiffusionXLPipeline.from_pretrained",
     ):
         assert said in text
-    refined = {"refinement": {"base": 0.5, "refined": 0.25, "count": 20}}
+    refined = {"refinement": {"base": 0.5, "refined": 0.25, "count": 20, "fresh": 0.05}}
     told = conditioning.markdown(refined)
     assert "0.50 with the base model alone, 0.25 with the refiner" in told
-    assert "adds nothing" not in told and "autoencoder" not in told
-    for worse in (0.498, 0.5, 0.6):  # too little to be written, nothing, less than nothing
-        refined["refinement"]["refined"] = worse
-        assert "measure it adds nothing." in conditioning.markdown(refined)
+    assert "other fresh drawings, 0.05" in told and "autoencoder" not in told
+    for value, said in ((0.25, "a gain"), (0.46, "no difference"), (0.54, "no difference")):
+        refined["refinement"]["refined"] = value
+        assert f"By this measure it is {said}." in conditioning.markdown(refined)
+    refined["refinement"]["refined"] = 0.6
+    assert "By this measure it is a loss." in conditioning.markdown(refined)
     refined["refinement"]["redrawn"] = 0.125
     assert "encoded and decoded, are 0.12 away" in conditioning.markdown(refined)
     assert "takes it away" not in conditioning.markdown(refined)

@@ -22,6 +22,7 @@ from tiny_recipe import tiny
 from sdlearn.training import checkpoints, export, folders, loop, measure
 from sdlearn.training.recipes import RECIPES
 from sdlearn.training.unet import scheduler
+from sdlearn.training.vae import VAEStage
 from sdlearn.training.workshop import Workshop
 
 STAGES = ("clip", "text", "sides", "sight", "vae", "unet", "decoder")
@@ -301,6 +302,23 @@ def test_the_last_stage_betters_the_decoder_and_leaves_every_latent_alone(model,
     assert torch.equal(first.std, second.std)
     painted = [stage.vae.decode(first.mean).sample for stage in (before, after)]
     assert not torch.equal(*painted)
+
+
+def test_a_stage_goes_on_with_what_the_one_before_it_has_just_learnt(
+    model, tmp_path, accelerator, capsys
+):
+    """With --go-on as well: the exported weights are for whoever has nothing here."""
+    folder, old = model
+    there = Workshop(tiny(), tmp_path / "new", accelerator(), folder)
+    shutil.copytree(old.folder / "tokenizer", there.folder / "tokenizer")
+    there.train("vae", stop_at=1, go_on=True)
+    there.train("decoder", stop_at=1, go_on=True)
+    assert "decoder: --go-on has no effect" in capsys.readouterr().out
+    made = VAEStage(there.recipe, there.pictures), there.stage("decoder")
+    for stage in made:
+        loop.averaged(stage.model, there.folder / stage.name)
+    first, second = (stage.vae.encoder.state_dict() for stage in made)
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -1,5 +1,6 @@
 """Figures of a run: the steps that were chosen, the rows asked for, words over pictures."""
 
+import numpy as np
 import pytest
 
 from sdlearn import views
@@ -22,6 +23,25 @@ def test_a_run_has_a_row_for_each_part_and_each_word(trace):
         assert said in figure.alt
     titles = [axis.get_title() for axis in figure.drawing.axes if axis.get_title()]
     assert [title.split("\n")[0] for title in titles] == ["step 1", "step 3", "step 4"]
+
+
+def test_each_word_lies_over_the_estimate_alone(trace):
+    """Whatever parts are shown, and whatever word comes before it."""
+
+    def last_row(*words):
+        axes = views.run(trace, ("xt",), words=words, columns=2).drawing.axes
+        return [np.asarray(axis.images[0].get_array()) for axis in axes if axis.images][-2:]
+
+    for one, other in zip(last_row("cat"), last_row("red", "cat"), strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_a_schedule_of_one_station_is_seen_or_refused(model):
+    figure = model.schedule(1, "euler").plot()
+    assert figure.drawing.axes[0].lines[0].get_marker() == "o" and "falling" not in figure.alt
+    nowhere = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+    with pytest.raises(ValueError, match=r"stations \(inf, 0\) have no place"):
+        model.schedule(1, "ddim", set_alpha_to_one=True, **nowhere).plot()
 
 
 def test_a_trace_draws_itself_though_it_knows_no_view(trace):

@@ -75,6 +75,14 @@ def test_a_subject_too_many_or_too_few_is_noticed():
     assert world.check(two.render(), one, facts=["kind", "colour"]).ok
 
 
+def test_what_is_changed_counts_as_stated():
+    wish = world.parse("a cat").replace(place="at night")
+    assert wish.stated == {"1 kind", "place"}
+    day = wish.replace(place="on the sand").render()
+    assert not world.check(day, wish, facts="stated").ok
+    assert wish.replace(seed=4).stated == wish.stated
+
+
 def test_only_stated_facts_count_when_so_asked():
     scene = Scene((Subject("cat", "red", "small", "crown"),), place="at night", seed=1)
     wish = world.parse("a red cat")
