@@ -149,7 +149,10 @@ def _configs(kind: str, shapes: Shapes, path: Path, config: str | Path | None) -
         configs = published_configs(config or _published(kind, channels == 9, path))
     if config is None:  # a fine-tune for inpainting of a model that was never published so
         configs["unet"] = {**configs["unet"], "in_channels": channels}
-        configs["scheduler"] = {**configs["scheduler"], **_marked(shapes, path)}
+        marked = _marked(shapes, path)
+        if "rescale_betas_zero_snr" in marked and kind == "sd1":  # PNDM doesn't know of it
+            marked["_class_name"] = "DDIMScheduler"
+        configs["scheduler"] = {**configs["scheduler"], **marked}
     return configs
 
 

@@ -163,7 +163,9 @@ def mask(value: Any, height: int, width: int) -> Tensor:
     if isinstance(value, Image.Image):
         values = np.asarray(value.convert("L"), dtype=np.float32) / 255.0
     elif isinstance(value, np.ndarray | Tensor):
-        values = np.asarray(value, dtype=np.float32)
+        values = np.asarray(value)
+        grey = values.dtype == np.uint8 and values.size and values.max() > 1  # a picture's numbers
+        values = values.astype(np.float32) / (255.0 if grey else 1.0)
     else:
         raise TypeError(
             "mask must be a picture (white where something new is to be drawn), or an array of "

@@ -306,11 +306,14 @@ class Denoising(Iterator[Step]):
             batch = self.mask.beside(batch, len(halves))
         words, more = self._conditions(halves)
         with ExitStack() as stack:
-            if self.edits:
-                stack.enter_context(self._changing(halves))
             self._read = self._read or self.cond.all_tokens
-            if self.probe.wants(self.index) and self._read == self.cond.all_tokens:
-                edits = {"cond": self.edits}
+            read = self.probe.wants(self.index) and self._read == self.cond.all_tokens
+            # What is recorded is what the network used: an edit is asked once for both.
+            shared = [_once(edit) for edit in self.edits] if read else self.edits
+            if shared:
+                stack.enter_context(self._changing(halves, shared))
+            if read:
+                edits = {"cond": shared}
                 stack.enter_context(self.probe.reading(self.index, self.call, halves, edits))
             answer = self.parts.unet(
                 batch, t, encoder_hidden_states=words, return_dict=False, **more
@@ -334,7 +337,7 @@ class Denoising(Iterator[Step]):
             self._inputs[key] = words, more
         return self._inputs[key]
 
-    def _changing(self, halves: tuple[str, ...]) -> Any:
+    def _changing(self, halves: tuple[str, ...], edits: Sequence[attention.Edit]) -> Any:
         """Edits see the prompted half alone."""
         if "cond" not in halves:
             return ExitStack()
@@ -343,7 +346,7 @@ class Denoising(Iterator[Step]):
             others, cond = probabilities.split(
                 [len(probabilities) - len(self.sample), len(self.sample)]
             )
-            for edit in self.edits:
+            for edit in edits:
                 cond = edit(cond, layer)
             return torch.cat([others, cond])
 
@@ -365,9 +368,22 @@ class Denoising(Iterator[Step]):
             steps=tuple(sorted({key[0] for key in keys})),
             halves=tuple(half for half in HALVES if any(key[2] == half for key in keys)),
             heads=self.record.heads,
-            kept=kept,
-            kept_self=kept_self,
+            kept=dict(kept),
+            kept_self=dict(kept_self),
         )
 
     def _to_xt(self, latent: Tensor, sigma: float) -> Tensor:
         return latent / (1 + sigma**2) ** 0.5 if self.schedule.sigma_space else latent.clone()
+
+
+def _once(edit: attention.Edit) -> attention.Edit:
+    """An edit that is asked twice for each layer, and works once."""
+    made: dict[str, Tensor] = {}
+
+    def same(probabilities: Tensor, layer: Any) -> Tensor:
+        if layer.name in made:
+            return made.pop(layer.name)
+        made[layer.name] = edit(probabilities, layer)
+        return made[layer.name]
+
+    return same

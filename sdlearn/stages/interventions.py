@@ -71,7 +71,8 @@ def attention_of(trace: Trace, until: float = 0.8) -> Intervention:
         until: Up to which part of the run.
     """
     _check_part(0.0, until)
-    theirs = trace.attention
+    theirs = trace.attention.half("cond")
+    times = {step.index: step.t for step in trace.steps}
     if theirs.heads != "each":
         raise ValueError(
             "That run kept the mean over the heads, and each head has to look where it looked. "
@@ -86,6 +87,11 @@ def attention_of(trace: Trace, until: float = 0.8) -> Intervention:
             raise ValueError(
                 f"Step {run.index} of that run's attention was not kept: both runs need the same "
                 "number of steps, and the record every step (every=1)."
+            )
+        if abs(times.get(run.index, run.t) - run.t) > 1e-3:
+            raise ValueError(
+                f"Step {run.index} of that run was at t = {times[run.index]:g}, and this one is at "
+                f"{run.t:g}: both runs need the same sampler, number of steps and strength."
             )
         if len(theirs.tokens) != len(run.cond):
             raise ValueError(
@@ -133,7 +139,7 @@ def prompt_from(prompt: Prompt, start: float = 0.5) -> Intervention:
     _check_part(start, 1.0)
 
     def change(run: Denoising) -> None:
-        if run.progress >= start:
+        if (run.index - 1) / len(run.schedule) < start <= run.progress:  # it begins just here
             run.prompt(prompt)
 
     return change

@@ -74,6 +74,8 @@ class Keeper:
         same = self._last is not None and self._last[0] is sample  # nobody moved it in between
         before = self._last[1] if same else self._cast(sample)
         self._last = sample_next, self._cast(sample_next)
+        if self.record.latents_dtype is None:
+            x0 = x0.to(sample.dtype)  # Euler's comes in single precision, whatever the model's is
         return {"sample": before, "sample_next": self._last[1], "x0": self._cast(x0)}
 
     def _noise(self, first: Answered, alpha_bar: float) -> dict[str, Tensor]:

@@ -395,6 +395,8 @@ class Model:
         if not is_latent or latent.shape[1] != channels:
             came = tuple(latent.shape) if isinstance(latent, Tensor) else type(latent).__name__
             raise ValueError(f"A latent is a tensor [pictures, {channels}, h, w], got {came}.")
+        if not latent.is_floating_point():
+            raise ValueError(f"A latent holds fractions; this one is of {latent.dtype}.")
         if not bool(latent.isfinite().all()):
             raise ValueError("The latent holds numbers that are none (NaN or infinite).")
 

@@ -59,6 +59,8 @@ def prompts(
             "negative_prompt does nothing at guidance_scale=1: there is nothing to go away from. "
             "Guide a little (2 or more), or leave it out."
         )
+    if request.guidance_rescale and not guided:
+        checks.warn("guidance_rescale does nothing at guidance_scale=1: nothing was guided.")
     return cond.repeated(each), uncond
 
 

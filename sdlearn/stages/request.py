@@ -214,7 +214,7 @@ class Request:
             fitted = record.fitted(
                 free=_free(latent.device),
                 steps=len(schedule),
-                calls=max(map(len, schedule.calls)),
+                calls=[len(calls) for calls in schedule.calls],
                 latent_shape=tuple(latent.shape),
                 halves=halves,
                 layers=layers,

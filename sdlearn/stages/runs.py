@@ -113,6 +113,11 @@ def from_picture(model: Model, picture: Pictures, prompt: Any, request: Request)
     going_on = request.denoising_start is not None
     if isinstance(picture, Trace):
         handing.check(picture, model, request.denoising_start)
+    if going_on and pictures is not None:
+        checks.warn(
+            "A picture holds no noise, and denoising_start adds none: the model will take it for a "
+            "half-finished run. strength adds the noise that belongs to where it begins."
+        )
     if going_on:
         schedule = schedule.between(request.denoising_start, request.denoising_end)
         if isinstance(picture, Trace):
@@ -237,6 +242,12 @@ def _denoising(model: Model, request: Request, start: Start) -> Denoising:
     if (record.attention or record.self_attention) and not start.cond.all_tokens:
         record = replace(record, attention=False, self_attention=False)
         checks.warn("The prompt is zeros and has no words to look at: no attention is kept.")
+    looked_at = record.attention or request.interventions
+    if looked_at and len({tuple(t.text for t in e.tokens) for e in start.cond.encoders}) > 1:
+        checks.warn(
+            "prompt_2 stands in the same columns as the prompt: a word's map, or a change to it, "
+            "is that of both texts at its position."
+        )
     return Denoising(
         parts=model.parts,
         cond=start.cond,

@@ -144,7 +144,19 @@ def build(sampler: Any, config: Mapping[str, Any], **settings: Any) -> tuple[str
             f"{type(made).__name__} has no alphas_cumprod: it walks another way from noise to "
             "picture (EDM's, or rectified flow's) than the one that Stable Diffusion learnt."
         )
+    if config.get("rescale_betas_zero_snr") and not _walks_zero_snr(made):
+        checks.warn(
+            f"This model learnt with zero terminal SNR, from pure noise on, and {name_of(made)} "
+            "doesn't know of it: it takes pure noise for a noisy picture. ddim, euler and dpmpp_2m "
+            "know of it."
+        )
     return name_of(made), made
+
+
+def _walks_zero_snr(scheduler: Any) -> bool:
+    # diffusers keeps settings in a config that a scheduler doesn't know: so its signature is asked.
+    known = inspect.signature(type(scheduler).__init__).parameters
+    return "rescale_betas_zero_snr" in known and scheduler.config.rescale_betas_zero_snr
 
 
 def _warn_of_another_training(own: Mapping[str, Any], config: Mapping[str, Any]) -> None:

@@ -69,7 +69,15 @@ class Schedule:
                 f"was trained on, got {steps}."
             )
         scheduler.set_timesteps(steps)
-        first = float(scheduler.timesteps.max())
+        told = scheduler.timesteps
+        if bool((told < 0).any()) or (steps > 1 and bool((told == told[0]).all())):
+            spacing = scheduler.config.get("timestep_spacing")
+            raise ValueError(
+                f"{steps} steps of {name} can't be spaced so ({spacing}): diffusers makes a "
+                "station too many of them, or all alike. Ask for a few more or fewer, or for "
+                "another timestep_spacing."
+            )
+        first = float(told.max())
         if first >= longest and getattr(scheduler, "sigmas", None) is None:  # an offset on top
             raise ValueError(
                 f"{steps} steps of {name} would begin at timestep {first:g}, and the model knows "
@@ -149,7 +157,9 @@ class Schedule:
 
         The next station, but for a DDIM or PLMS whose stations are not evenly spaced (linspace,
         and trailing where the steps don't divide the 1000): diffusers' always go to
-        ``t - 1000 // steps``, wherever the network is asked next.
+        ``t - 1000 // steps``, wherever the network is asked next. And a PLMS that begins in the
+        middle (image-to-image) takes its first step twice, and arrives where its second call
+        stands.
         """
         levels = [self._arrival(group[-1].place) for group in self.calls]
         return torch.tensor(levels, dtype=torch.float64)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -131,7 +132,7 @@ class Difference:
 
 
 def _bar(apart: Apart, most: float) -> str:
-    share = apart.rms / most if most else 0.0
+    share = 0.0 if not most else 1.0 if apart.rms == most else apart.rms / most
     return markup.bar(share, f"{apart.rms:.3g} ({apart.greatest:.3g})")
 
 
@@ -196,8 +197,10 @@ def _step(ours: Step, theirs: Step) -> dict[str, Apart]:
 def _apart(ours: Tensor | None, theirs: Tensor | None) -> Apart | None:
     if ours is None or theirs is None or ours.shape != theirs.shape:
         return None
-    gap = ours.detach().cpu().double() - theirs.detach().cpu().double()
-    return Apart(float(gap.abs().max()), float(gap.square().mean().sqrt()))
+    a, b = ours.detach().cpu().double(), theirs.detach().cpu().double()
+    same = (a == b) | (a.isnan() & b.isnan())
+    gap = torch.where(same, 0.0, (a - b).abs()).nan_to_num(nan=math.inf)  # numbers from none
+    return Apart(float(gap.max()), float(gap.square().mean().sqrt()))
 
 
 def _psnr(ours: Image.Image, theirs: Image.Image) -> float | None:

@@ -116,7 +116,7 @@ class Record:
         self,
         *,
         steps: int,
-        calls: int,
+        calls: int | Sequence[int],
         latent_shape: Sequence[int],
         halves: Sequence[str],
         layers: Sequence[Layer],
@@ -127,7 +127,7 @@ class Record:
 
         Args:
             steps: Steps of the run.
-            calls: How often the sampler asks the network in a step (Heun: 2).
+            calls: How often the sampler asks the network in a step (Heun: 2), or in each of them.
             latent_shape: ``[batch, C, h, w]``.
             halves: The halves that the run computes: ``("cond",)`` without guidance.
             layers: All layers of the network that look at the text.
@@ -139,7 +139,8 @@ class Record:
         # sample_next of a step is sample of the next one, kept once; x0 is another for each step
         samples = 2 * steps + 1
         noises = steps * (3 if "uncond" in halves else 1)  # eps is eps_cond without guidance
-        maps = -(-steps // self.every) * calls * len(set(self.halves) & set(halves))
+        asked = [calls] * steps if isinstance(calls, int) else list(calls)
+        maps = sum(asked[:: self.every]) * len(set(self.halves) & set(halves))
         maps *= latent_shape[0] * _bytes(self.dtype)
         text = places = 0
         if self.attention or self.self_attention:

@@ -35,7 +35,8 @@ class Step:
         t: The training timestep that the network was told.
         alpha_bar: How much of the picture the sampler takes to be in `xt`, which is what belongs
             to `t`: ``xt = sqrt(alpha_bar) * x0 + ...``. Where a step arrived elsewhere (DDIM and
-            PLMS at uneven stations), the step before says it: its `alpha_bar_next`.
+            PLMS at uneven stations, PLMS in image-to-image), the step before says it: its
+            `alpha_bar_next`.
         alpha_bar_next: The same for `x_next`.
         guidance_scale: How far the noise went from unconditional to conditional, and beyond.
         sigma_space: Whether the sampler holds its sample as ``x0 + sigma * eps`` (Euler and its

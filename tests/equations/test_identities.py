@@ -15,7 +15,7 @@ from sdlearn.equations import (
     predictions,
     samplers,
 )
-from sdlearn.equations.schedules import NoiseSchedule
+from sdlearn.equations.schedules import NoiseSchedule, betas_from_alpha_bars
 from tests.equations.samples import (
     EPS,
     NOISE,
@@ -208,3 +208,12 @@ def test_lcm_answers_with_the_sample_itself_at_timestep_0() -> None:
     close(samplers.lcm_step(XT, OTHER, 999, 1.0), OTHER, 1e-3)  # and far away with x0_hat
     again = samplers.lcm_step(XT, OTHER, 500, 0.3, NOISE)
     close(again, noising.add_noise(samplers.lcm_step(XT, OTHER, 500, 1.0), NOISE, 0.3))
+
+
+def test_where_nothing_is_left_is_the_last_timestep() -> None:
+    """A schedule with zero terminal SNR: its last sigma is infinite, and it may stand last only."""
+    schedule = NoiseSchedule.scaled_linear(250).with_zero_terminal_snr()
+    sigmas = torch.tensor([1.0, math.inf], dtype=torch.float64)
+    assert schedule.t_at(sigmas)[1] == 249 and 0 < schedule.t_at(sigmas)[0] < 249
+    with pytest.raises(ValueError, match="Only the last alpha_bar may be 0"):
+        betas_from_alpha_bars(torch.tensor([0.5, 0.0, 0.0], dtype=torch.float64))

@@ -296,6 +296,10 @@ def test_marks_in_a_file_say_how_a_fine_tune_was_trained(folders, tmp_path):
         save_file(weights | {mark: torch.zeros(0) for mark in marks}, path)
         scheduler = checkpoint_configs(path)["scheduler"]
         assert told.items() <= scheduler.items()
+    first = ldm_layout.checkpoint(parts(folders["sd1"], device="cpu").networks, "sd1")
+    marked = {name: tensor.contiguous() for name, tensor in first.items()}
+    save_file(marked | {mark: torch.zeros(0) for mark in ("v_pred", "ztsnr")}, path)
+    assert checkpoint_configs(path)["scheduler"]["_class_name"] == "DDIMScheduler"  # PNDM can't
     save_file(weights | {"edm_vpred.sigma_max": torch.zeros(1)}, path)
     with pytest.raises(ValueError, match=r"'edm_vpred.sigma_max'.*EDM's noise levels"):
         checkpoint_configs(path)

@@ -84,6 +84,12 @@ def test_a_picture_is_not_half_a_run():
         model("sdxl").image_to_image(half_way("ddim"), PROMPT, steps=8, denoising_start=0.8)
 
 
+def test_nor_is_a_clean_picture():
+    picture = model("sdxl").generate(PROMPT, steps=1).image
+    with pytest.warns(UserWarning, match="A picture holds no noise.*strength adds"):
+        model("sdxl").image_to_image(picture, PROMPT, steps=4, denoising_start=0.5)
+
+
 def test_nor_is_an_interrupted_one():
     whole = model("sd1").generate(PROMPT, steps=2)
     stopped = Trace(steps=whole.steps, latent=whole.latent, interrupted=True)

@@ -158,17 +158,48 @@ def test_pieces_match_one_for_one():
     ("source", "settings", "says"),
     [
         ({"record": Record(dtype="float32")}, {}, r'heads="each"'),
-        ({"steps": 2}, {}, "Step 2.*same number of steps"),
+        ({"steps": 2}, {}, r"Step 0 of that run was at t = 501.*same sampler, number of steps"),
+        ({"steps": 3, "record": Record(halves=("uncond",), heads="each")}, {}, "'cond' was not"),
         ({"record": Record(heads="each", every=2)}, {}, r"Step 1.*every=1"),
         ({"height": 72}, {}, "same size"),
         ({"height": 32, "width": 128}, {}, "same size"),  # as many places, in another shape
         ({"prompt": [PROMPT, OTHER]}, {}, r"2 pictures.*trace\.of\(0\)"),
-        ({}, {"sampler": "heun"}, "call=1"),
+        ({}, {"sampler": "heun"}, "call=1|same sampler"),
     ],
 )
 def test_attention_that_does_not_fit(source, settings, says):
     with pytest.raises(ValueError, match=says):
         draw(**settings, intervene=interventions.attention_of(draw(**source), until=1.0))
+
+
+@pytest.mark.parametrize(
+    "record", [(), EACH, Record(dtype="float32")], ids=["none", "each", "mean"]
+)
+def test_an_edit_is_asked_once_whether_or_not_it_is_recorded(record):
+    """One that draws lots would otherwise be recorded otherwise than it was used."""
+    asked, lots = [], torch.Generator()
+
+    def change(run):
+        lots.manual_seed(run.index)
+
+        def edit(shares, layer):
+            asked.append(layer.name)
+            mixed = shares * torch.rand(shares.shape, generator=lots)
+            return mixed / mixed.sum(-1, keepdim=True)
+
+        run.edit_attention(edit, "mixed")
+
+    drawn = draw(record=record, intervene=change)
+    layers = len(set(asked))
+    assert len(asked) == 3 * layers
+    assert torch.equal(drawn.latent, draw(record=(), intervene=change).latent)
+
+
+def test_two_prompts_that_follow_one_another_are_each_read_once():
+    one, two = (model("sd1").encode(text) for text in (OTHER, "a blue dog"))
+    turns = [interventions.prompt_from(one, 0.2), interventions.prompt_from(two, 0.6)]
+    changes = [step.changes for step in draw(steps=5, record=(), intervene=turns).steps]
+    assert changes == [(), (f"prompt -> {OTHER!r}",), (), ("prompt -> 'a blue dog'",), ()]
 
 
 # --- prompt, guidance, latent, vectors

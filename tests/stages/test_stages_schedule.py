@@ -251,6 +251,33 @@ def test_steps_that_an_offset_pushes_beyond_the_last_level_are_refused():
     assert len(Schedule.of("ddim", {**config, "steps_offset": 0}, 1000)) == 1000
 
 
+def test_a_number_of_steps_that_diffusers_cannot_space_is_refused():
+    said = {name: value for name, value in CONFIG.items() if name != "_use_default_values"}
+    config, refused = {**said, "timestep_spacing": "trailing"}, []
+    for steps in range(1, 998, 3):
+        try:
+            schedule = Schedule.of("ddim", config, steps)
+        except ValueError as error:
+            assert "can't be spaced so (trailing)" in str(error)
+            refused.append(steps)
+        else:
+            assert len(schedule) == steps and schedule.timesteps.min() >= 0
+    assert 61 in refused and 5 < len(refused) < 40
+    with pytest.raises(ValueError, match="or all alike"):
+        Schedule.of("dpmpp_2m", {**said, "timestep_spacing": "leading"}, 1000)
+
+
+@pytest.mark.parametrize("name", samplers.SAMPLERS)
+def test_a_sampler_begins_in_pure_noise_or_says_that_it_does_not(name):
+    config = {name: value for name, value in CONFIG.items() if name != "_use_default_values"}
+    config |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        begins = float(Schedule.of(name, config, 5).alpha_bars[0])
+    told = any("zero terminal SNR" in str(one.message) for one in said)
+    assert told or begins < 1e-6
+
+
 # --- where its steps arrive
 
 

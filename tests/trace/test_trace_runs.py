@@ -149,6 +149,17 @@ def test_changes_are_gathered():
     assert "cat x 2" in run._repr_html_()
 
 
+def test_numbers_that_are_none_are_a_difference():
+    run = trace()
+    first, *rest = run.steps
+    lost = [type(s)(**{**vars(s), "sample": s.sample * math.nan}) for s in rest]
+    broken = Trace(steps=[first, *lost], latent=run.latent, prompts=run.prompts)
+    apart = run.diff(broken)
+    assert apart and apart.first == 1 and apart.steps[1]["xt"].greatest == math.inf
+    assert "nan" not in apart._repr_html_()
+    assert broken.diff(broken).first is None
+
+
 def test_equal_runs_do_not_differ():
     difference = trace().diff(trace())
     assert not difference and difference.first is None and difference.psnr == (math.inf,)

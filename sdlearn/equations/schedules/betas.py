@@ -82,6 +82,8 @@ def alpha_bars_from_betas(betas: Tensor) -> Tensor:
 def betas_from_alpha_bars(alpha_bars: Tensor) -> Tensor:
     """The betas that multiply up to these alpha_bars, shape [steps]."""
     alpha_bars = _check_alpha_bars("alpha_bars", alpha_bars)
+    if bool((alpha_bars[:-1] == 0).any()):
+        raise ValueError("Only the last alpha_bar may be 0: where nothing is left, nothing can go.")
     before = torch.cat([alpha_bars.new_ones(1), alpha_bars[:-1]])
     return 1 - alpha_bars / before
 

@@ -162,6 +162,7 @@ class NoiseSchedule:
         log = sigma.to(logs.dtype).clamp(min=1e-10).log()
         high = torch.searchsorted(logs, log).clamp(1, len(self) - 1)
         share = (log - logs[high - 1]) / (logs[high] - logs[high - 1])
+        share = torch.where(log == logs[high], 1.0, share)  # where both are infinite, too
         return high - 1 + share.clamp(0, 1)
 
     def spaced(
