@@ -86,7 +86,7 @@ POCKET_SD15 = Recipe(
             by_weight=True,
         ),
         "taught": Plan(
-            steps=1_200,
+            steps=2_100,
             batch=64,
             rate=1e-3,
             warmup=50,
