@@ -19,6 +19,7 @@ from sdlearn.training import card_texts as texts
 from sdlearn.training import conditioning
 from sdlearn.training.frames import SCORES as SCORES_TOLD
 from sdlearn.training.pocketeval import Result, Row
+from sdlearn.world.checker import weights_path
 
 EVALUATION = Path("eval") / "pocketeval.json"
 CURVES = "curves"  # a picture for each stage
@@ -134,7 +135,7 @@ def weights(folder: Path) -> dict[str, str]:
     folders = {"": folder}
     if folder.name.endswith("-refiner"):
         folders["base: "] = _base_of(folder)
-    judge = {"judge": _digest(_resources.data_dir() / "world" / "checker.safetensors")}
+    judge = {"judge": _digest(weights_path())}
     return judge | {
         whose + path.relative_to(place).as_posix(): _digest(path)
         for whose, place in folders.items()

@@ -25,7 +25,7 @@ VARIETY_PROMPTS = (
     "a big red cat, on the grass, flat",
     "a small blue boat, in the snow, line drawing",
     "a big yellow owl wearing a hat, at night, pixel art",
-    "a big green car left of a big yellow tree, on the sand, flat",
+    "a big green car left of a big yellow house, on the sand, flat",
 )
 
 

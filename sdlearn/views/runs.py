@@ -102,10 +102,9 @@ def stations(schedule: Any, *, title: str = "") -> Figure:
         ylabel="sigma",
         logy=True,
         title=title or f"{len(schedule)} steps of {schedule.name}",
-        alt=f"The noise per unit of picture at {len(values)} of {len(sigmas)} stations of "
-        f"{schedule.name}, "
-        + (f"falling from {values[0]:.3g} to " if len(values) > 1 else "")
-        + f"{values[-1]:.3g}; what is infinite or 0 has no place here.",
+        alt=f"The noise per unit of picture in {len(schedule)} steps of {schedule.name}: "
+        + (f"it falls from {values[0]:.3g} to " if len(values) > 1 else "")
+        + f"{values[-1]:.3g}. What is infinite or 0 has no place here.",
     )
 
 

@@ -1,6 +1,7 @@
 """The model card says what was measured, and nothing else."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +21,7 @@ RECORD = {
     },
 }
 EVALUATION = {
-    "weights": {},
+    "weights": card.weights(Path("a folder without weights")),
     "steps": 25,
     "guidance_scale": 5.0,
     "rows": [{"name": "colours", "score": 0.5, "seen": 0.625, "heldout": 0.375, "count": 200}],
@@ -101,7 +102,7 @@ def test_few_pictures_and_a_base_model_are_told(folder):
     (refiner / card.EVALUATION).write_text(json.dumps(few))
     text = card.text(refiner)
     assert "some walked the timesteps from 999 to 250, and left the rest to it" in text
-    assert "With 8 pictures of a kind each counts 0.125." in text
+    assert "Of 8 pictures of a kind each counts 0.125;" in text
     assert "of a score: 2.5 for the smallest, 6 for the largest.\n" in text
     assert "It learnt at timesteps below 250 of 1,000 only" in text
     assert "drawn anew with sides of 64 and 128 pixels, enlarged to 128" in text
@@ -139,9 +140,8 @@ def test_scores_of_other_weights_are_left_out(folder):
 
 
 def test_scores_are_those_of_their_judge(folder, tmp_path, monkeypatch):
-    judge = tmp_path / "data" / "world" / "checker.safetensors"
-    judge.parent.mkdir(parents=True)
-    monkeypatch.setattr(card._resources, "data_dir", lambda: tmp_path / "data")
+    judge = tmp_path / "checker.safetensors"
+    monkeypatch.setattr(card, "weights_path", lambda: judge)
     digests = []
     for eyes in (b"one", b"two"):
         judge.write_bytes(eyes)

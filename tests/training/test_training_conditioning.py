@@ -139,7 +139,13 @@ def test_what_was_found_stands_on_the_card(tmp_path):
     (tmp_path / "eval").mkdir()
     (tmp_path / card.EVALUATION).write_text(
         json.dumps(
-            {"weights": {}, "steps": 25, "guidance_scale": 5.0, "rows": [], "conditioning": found}
+            {
+                "weights": card.weights(tmp_path),
+                "steps": 25,
+                "guidance_scale": 5.0,
+                "rows": [],
+                "conditioning": found,
+            }
         ).replace(
             '"rows": []',
             '"rows": [{"name": "place", "score": 1, "seen": 1, "heldout": 1, "count": 2}]',

@@ -38,7 +38,7 @@ def test_each_word_lies_over_the_estimate_alone(trace):
 
 def test_a_schedule_of_one_station_is_seen_or_refused(model):
     figure = model.schedule(1, "euler").plot()
-    assert figure.drawing.axes[0].lines[0].get_marker() == "o" and "falling" not in figure.alt
+    assert figure.drawing.axes[0].lines[0].get_marker() == "o" and "falls" not in figure.alt
     nowhere = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
     with pytest.raises(ValueError, match=r"stations \(inf, 0\) have no place"):
         model.schedule(1, "ddim", set_alpha_to_one=True, **nowhere).plot()
