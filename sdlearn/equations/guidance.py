@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from sdlearn.equations import _checks
@@ -69,6 +70,7 @@ def rescale_guidance(eps: Tensor, eps_cond: Tensor, rescale: float) -> Tensor:
     dims = tuple(range(1, eps.ndim))  # contrast is measured picture by picture
     std_cond, std = eps_cond.std(dims, keepdim=True), eps.std(dims, keepdim=True)
     restored = eps * (std_cond / std)  # 2305.08891, eq. 15
+    restored = torch.where(std == 0, eps, restored)  # all numbers alike: there is no contrast
     return rescale * restored + (1 - rescale) * eps  # 2305.08891, eq. 16
 
 

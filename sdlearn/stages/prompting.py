@@ -28,7 +28,7 @@ def prompts(
     if not isinstance(prompt, Prompt):
         cond = text.encode(model.parts, prompt, request.prompt_2)
     each = count // len(cond)
-    zeros = model.family.is_sdxl and model.parts.settings.get("force_zeros_for_empty_prompt")
+    zeros = text.forces_zeros(model.parts)
 
     def uncond() -> Prompt:
         if isinstance(negative, Prompt):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sdlearn import _machine
-from sdlearn.stages import attention, checks
+from sdlearn.stages import attention, checks, text
 from sdlearn.stages.conditioning import Sizes
 from sdlearn.stages.families import Family
 from sdlearn.stages.parts import Parts
@@ -225,8 +226,16 @@ class Request:
             checks.warn(str(warning.message))
         return fitted
 
-    def settings(self, model: Any, kind: str, schedule: Schedule, latent: Tensor) -> dict[str, Any]:
-        """What it takes to draw the picture again, as plain JSON."""
+    def settings(
+        self,
+        model: Any,
+        kind: str,
+        schedule: Schedule,
+        latent: Tensor,
+        cond: Prompt,
+        uncond: Prompt | None,
+    ) -> dict[str, Any]:
+        """What it takes to draw the picture again, beside the prompts' texts, as plain JSON."""
         factor = model.factor
         said = {
             "kind": kind,
@@ -244,17 +253,37 @@ class Request:
         }
         if self.latent is not None:
             said["latent"] = "given"  # the seed did not make it
-        if not isinstance(self.sampler, str | None):
+        if not isinstance(self.sampler, str):
             said["sampler_settings"] = self._differs(model, schedule)
         usual = {"guidance_rescale": 0.0, "eta": 0.0, "sampler_settings": {}}
         more = ("strength", "denoising_start", "denoising_end", *SDXL_ONLY, *REFINER_ONLY)
         said |= {name: getattr(self, name) for name in more if getattr(self, name) is not None}
+        said |= self._read(model, cond, uncond)
         return {k: v for k, v in said.items() if usual.get(k, ...) != v}
+
+    def _read(self, model: Any, cond: Prompt, uncond: Prompt | None) -> dict[str, Any]:
+        """How the prompts were read, where their texts don't tell."""
+        said = {}
+        ways = {"prompt": cond.unusual, "negative_prompt": uncond.unusual if uncond else {}}
+        if uncond is not None and text.forces_zeros(model.parts):
+            # Without a negative prompt this model goes away from zeros; "" is a text like others.
+            if uncond.unusual == text.ZEROS:
+                ways["negative_prompt"] = {}
+            elif not any(uncond.texts):
+                said["negative_prompt"] = ""
+        for name, unusual in ways.items():
+            own = {k: v for k, v in unusual.items() if k != "prompt_2"}
+            if getattr(self, f"{name}_2") is None:  # else it is told under its own name
+                own = unusual
+            if own:
+                said[f"{name}_read"] = own
+        return said
 
     @staticmethod
     def _differs(model: Any, schedule: Schedule) -> dict[str, Any]:
-        """What a scheduler of one's own has that the model's would not have under this name."""
-        own = {k: v for k, v in schedule.scheduler.config.items() if not k.startswith("_")}
+        """What a run's scheduler has that would be otherwise under this name."""
+        known = inspect.signature(type(schedule.scheduler).__init__).parameters
+        own = {k: v for k, v in schedule.scheduler.config.items() if k in known}
         try:
             named = model.schedule(schedule.steps, schedule.name).scheduler.config
         except ValueError:  # it has no name here

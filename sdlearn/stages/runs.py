@@ -227,7 +227,9 @@ def _run(model: Model, request: Request, start: Start) -> Trace:
         images=images,
         prompts=start.cond.texts,
         negative_prompts=() if uncond is None else uncond.texts,
-        settings=request.settings(model, start.kind, start.schedule, start.latent),
+        settings=request.settings(
+            model, start.kind, start.schedule, start.latent, start.cond, uncond
+        ),
         attention=walk.attention(),
         tokens=start.cond.all_tokens,
         interrupted=interrupted,

@@ -7,7 +7,7 @@ SD 2.x's encoder was published without its last layer, so that it needs no case 
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -18,6 +18,15 @@ from torch import Tensor
 from sdlearn.stages import checks
 from sdlearn.stages.parts import Parts
 from sdlearn.trace import Tokens, Words
+
+ZEROS = {"vectors": "zeros"}
+"""What is unusual about a prompt that is no prompt."""
+
+
+def forces_zeros(parts: Parts) -> bool:
+    """Whether a model goes away from zeros where no negative prompt is given, as SDXL's base."""
+    forces = parts.settings.get("force_zeros_for_empty_prompt")
+    return parts.family.is_sdxl and bool(forces)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +73,8 @@ class Prompt:
         pooled: Shape [prompts, width], where the family has it.
         encoders: What each encoder made of them.
         reader: The model that read them; None where the vectors are no longer its own.
+        unusual: What its texts alone don't tell: layers that were skipped, another wording for the
+            second encoder, vectors that were changed. A run that is given it says so.
     """
 
     texts: tuple[str, ...]
@@ -71,6 +82,7 @@ class Prompt:
     pooled: Tensor | None
     encoders: tuple[Encoded, ...]
     reader: Any = field(default=None, repr=False)
+    unusual: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     viewers: ClassVar[dict[str, Callable[..., Any]]] = {}
     """How prompts are shown: `sdlearn.views` looks into them, and they know no view."""
@@ -117,7 +129,8 @@ class Prompt:
                 came = tuple(new.shape) if isinstance(new, Tensor) else type(new).__name__
                 raise ValueError(f"{name} must be {wanted}, got {came}.")
             changed[name] = new.to(old)
-        return replace(self, **changed, reader=None)
+        unusual = {**self.unusual, "vectors": "changed"}
+        return replace(self, **changed, reader=None, unusual=unusual)
 
     def explore(self, other: str | Sequence[str] = "", **options: Any) -> Any:
         """A widget to type prompts into: pieces, words, what is cut off, neighbours, a comparison.
@@ -165,6 +178,7 @@ class Prompt:
             pooled=None if self.pooled is None else torch.zeros_like(self.pooled),
             encoders=(),
             reader=None,
+            unusual=ZEROS,
         )
 
     def __len__(self) -> int:
@@ -228,7 +242,10 @@ def encode(
         )
     dtype = parts.networks[encoders[-1].name].dtype
     embeddings = torch.cat([encoded.embeddings for encoded in encoders], dim=-1).to(dtype)
-    return Prompt(texts, embeddings, encoders[-1].pooled, tuple(encoders))
+    unusual = {"skip": skip} if skip else {}
+    if texts_2 != texts:
+        unusual["prompt_2"] = list(texts_2)
+    return Prompt(texts, embeddings, encoders[-1].pooled, tuple(encoders), unusual=unusual)
 
 
 def check_texts(name: str, texts: object) -> tuple[str, ...]:

@@ -362,6 +362,10 @@ WRONG: dict[str, tuple[str, Callable[[], object]]] = {
         "alpha_bars",
         lambda: SamplingSchedule(each(9, 5), each(0.1, 0.5), PLAN.noise_schedule),
     ),
+    "timesteps reversed": (
+        "timesteps",
+        lambda: SamplingSchedule(each(5, 9), each(0.1, 0.5, 1), PLAN.noise_schedule),
+    ),
     "stations reversed": (
         "alpha_bars",
         lambda: SamplingSchedule(each(9, 5), each(1.0, 0.5, 0.1), PLAN.noise_schedule),

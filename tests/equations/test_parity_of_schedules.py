@@ -116,6 +116,13 @@ def test_guidance_rescale_agrees(rescale: float) -> None:
     )
 
 
+def test_an_estimate_without_contrast_stays_what_it_is() -> None:
+    flat, other = torch.zeros(2, 3), torch.tensor([[1.0, 2, 3], [0, 0, 0]])
+    for rescale in (0.0, 0.7, 1.0):
+        assert torch.equal(guidance.rescale_guidance(flat, other, rescale), flat)
+        assert torch.equal(guidance.rescale_guidance(flat, flat, rescale), flat)
+
+
 @pytest.mark.parametrize("largest", [1.0, 2.0, 10.0])
 @pytest.mark.parametrize("quantile", [0.5, 0.9, 0.995])
 def test_dynamic_threshold_agrees(quantile: float, largest: float) -> None:

@@ -1,5 +1,7 @@
 """Text to image, next to diffusers' pipelines: equal to the last bit, at the end of every step."""
 
+from dataclasses import replace
+
 import diffusers
 import pytest
 import tiny
@@ -16,6 +18,7 @@ from side_by_side import (
 )
 
 from sdlearn.models import wrap
+from sdlearn.stages.pipeline import Model
 from sdlearn.trace import Record
 
 OTHER = "the dream beach"
@@ -350,3 +353,40 @@ def test_what_a_run_was_asked_is_enough_to_draw_it_again():
         ),
     )
     assert not first.diff(again)
+
+
+def test_two_runs_that_were_asked_otherwise_say_so():
+    made, told = model("sdxl"), {"steps": 2, "seed": 1, "guidance_scale": 3.0, "record": ()}
+
+    def settings(prompt, **more):
+        return made.generate(prompt, **told, **more).settings
+
+    usual = settings(PROMPT)
+    assert not {name for name in usual if name.endswith("_read")} and "negative_prompt" not in usual
+    assert settings(PROMPT, negative_prompt="")["negative_prompt"] == ""
+    other = made.encode(PROMPT, prompt_2="a dog")
+    assert settings(other)["prompt_read"] == {"prompt_2": ["a dog"]}
+    assert settings(PROMPT, prompt_2="a dog") == {**usual, "prompt_2": "a dog"}
+    assert settings(made.encode(PROMPT, skip=1))["prompt_read"] == {"skip": 1}
+    assert settings(PROMPT, negative_prompt=other)["negative_prompt_read"] == {
+        "prompt_2": ["a dog"]
+    }
+    bent = made.encode(PROMPT)
+    bent = bent.with_embeddings(2 * bent.embeddings)
+    first, second = (made.generate(one, **told) for one in (PROMPT, bent))
+    assert first.diff(second).settings == {"prompt_read": (None, {"vectors": "changed"})}
+    assert settings(made.encode(PROMPT).zeros())["prompt_read"] == {"vectors": "zeros"}
+
+    small = model("sd1")
+    run = small.generate(PROMPT, negative_prompt=small.encode("").zeros(), **told)
+    assert run.settings["negative_prompt_read"] == {"vectors": "zeros"}
+    assert "negative_prompt" not in small.generate(PROMPT, negative_prompt="", **told).settings
+
+
+def test_a_models_own_scheduler_says_where_it_is_not_the_usual_one():
+    made, told = model("sd1"), {"steps": 2, "seed": 1, "record": ()}
+    assert "sampler_settings" not in made.generate(PROMPT, **told).settings
+    clips = diffusers.DDIMScheduler(beta_schedule="scaled_linear")  # unsaid, as diffusers has it
+    run = Model(replace(made.parts, scheduler=clips), "own").generate(PROMPT, **told)
+    assert run.settings["sampler"] == "ddim"
+    assert run.settings["sampler_settings"] == {"clip_sample": True}

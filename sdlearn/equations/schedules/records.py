@@ -43,6 +43,11 @@ class SamplingSchedule:
         """Refuse stations that don't lead from noise to picture."""
         _checks.vector("timesteps", self.timesteps)
         _checks.vector("alpha_bars", self.alpha_bars, length=len(self.timesteps) + 1)
+        if bool((self.timesteps.diff() > 0).any()):
+            raise ValueError(
+                "timesteps must fall from station to station (less and less noise), "
+                f"got {self.timesteps.tolist()!s:.80}. Is the schedule reversed?"
+            )
         if not (float(self.alpha_bars.min()) >= 0 and float(self.alpha_bars.max()) <= 1):
             raise ValueError("alpha_bars must lie between 0 and 1.")
         if bool((self.alpha_bars.diff() < 0).any()):
