@@ -114,11 +114,13 @@ def evaluate(
     steps: int,
     guidance_scale: float,
     sweep: int | None,
-    target: str | None,
+    target: str | None = None,
+    rehearse: bool = False,
 ) -> None:
     """Print PocketEval's table of a model; with a target, keep it and the curves there.
 
-    Of several processes that a launcher started each draws its part; the first prints and writes.
+    A rehearsal asks other prompts than the card's. Of several processes that a launcher started
+    each draws its part; the first prints and writes.
     """
     _offline()
     from sdlearn.training import run, sharing
@@ -127,10 +129,10 @@ def evaluate(
     try:
         sharing.join(cpu=run.device().type == "cpu")
         if _first_process():
-            _evaluate(*settings, target)
+            _evaluate(*settings, target, rehearse)
         else:
             with redirect_stdout(StringIO()):
-                _evaluate(*settings, None)
+                _evaluate(*settings, None, rehearse)
     except (ValueError, OSError) as error:
         raise TrainError(str(error)) from error
 
@@ -142,8 +144,9 @@ def _evaluate(
     guidance_scale: float,
     sweep: int | None,
     target: str | None,
+    rehearse: bool,
 ) -> None:
-    from sdlearn.training import card, conditioning, run, sweeps
+    from sdlearn.training import card, conditioning, pocketeval, run, sweeps
 
     folder = Path(model) if Path(model).is_dir() else run.exported_folder(model)
     settings = {"steps": steps, "guidance_scale": guidance_scale}
@@ -154,15 +157,18 @@ def _evaluate(
     others = {"redrawn": sweeps.redrawn(pair[0])}
     if pair[1] is not None:  # what would the base model have drawn alone, in as many steps?
         others["base"] = sweeps.model_draws(pair[0], **settings)()
-    kept: dict[str, Any] = {**settings, "weights": card.weights(folder)}
-    result = _asked(draws(), count)
+    first = pocketeval.REHEARSAL if rehearse else pocketeval.EXAM
+    kept: dict[str, Any] = {**settings, "first": first, "weights": card.weights(folder)}
+    result = _asked(draws(), count, first)
     kept["rows"] = [asdict(row) for row in result.rows]
     _keep(target, folder, kept)  # what comes next may be broken off
-    result = result.beside(**{name: _asked(draw, count) for name, draw in others.items()})
-    print(f"{folder.name}, {steps} DDIM steps, guidance {guidance_scale:g}\n\n{result}")
+    beside = {name: _asked(draw, count, first) for name, draw in others.items()}
+    result = result.beside(**beside)
+    what = ", a rehearsal" if rehearse else ""
+    print(f"{folder.name}, {steps} DDIM steps, guidance {guidance_scale:g}{what}\n\n{result}")
     kept["rows"] = [asdict(row) for row in result.rows]
     _keep(target, folder, kept)
-    told = conditioning.measured(*pair, **settings)
+    told = None if rehearse else conditioning.measured(*pair, **settings)
     if told:
         kept["conditioning"] = told
         print("\n" + conditioning.markdown(told))
@@ -184,12 +190,12 @@ def _bar(**settings: Any) -> Any:
     return tqdm(**settings, unit="pictures", mininterval=2, disable=not _first_process())
 
 
-def _asked(draw: Callable, count: int) -> Any:
+def _asked(draw: Callable, count: int, first: int) -> Any:
     """PocketEval's result, with a progress bar."""
     from sdlearn.training import pocketeval
 
     with _bar(total=len(pocketeval.CATEGORIES) * count) as bar:
-        return pocketeval.evaluate(draw, count, progress=bar.update)
+        return pocketeval.evaluate(draw, count, first=first, progress=bar.update)
 
 
 def _swept(draws: Callable[..., Callable], count: int) -> Iterator[tuple[str, list]]:
@@ -220,7 +226,8 @@ def _keep(target: str | None, folder: Path, kept: dict[str, Any]) -> None:
     place = Path(target)
     path = place / card.EVALUATION.name
     before = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    if all(before.get(name) == kept[name] for name in ("weights", "steps", "guidance_scale")):
+    asked = ("first", "weights", "steps", "guidance_scale")
+    if all(before.get(name) == kept[name] for name in asked):
         _fill_in(kept, before)
     for what, held in (("steps", "guidance_scale"), ("guidance_scale", "steps")):
         key = f"{what.split('_')[0]}_sweep"

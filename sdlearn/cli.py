@@ -164,7 +164,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="also vary steps and guidance, with N prompts of each kind",
     )
-    evaluate.add_argument("--to", metavar="DIR", help="keep tables and figures here")
+    where = evaluate.add_mutually_exclusive_group()
+    where.add_argument("--to", metavar="DIR", help="keep tables and figures here")
+    where.add_argument(
+        "--rehearse",
+        action="store_true",
+        help="ask other prompts than the card's, to compare trainings with: what was chosen on "
+        "its prompts would look better there than it is",
+    )
     evaluate.set_defaults(run=_eval)
 
     book = commands.add_parser("book", help="build the static book (in a checkout)")
@@ -240,6 +247,7 @@ def _eval(arguments: argparse.Namespace) -> int:
             arguments.guidance,
             arguments.sweep,
             arguments.to,
+            arguments.rehearse,
         )
     except train.TrainError as error:
         return _fail(error)

@@ -18,8 +18,12 @@ from sdlearn import world
 Draw = Callable[[Sequence[str], Sequence[int]], list[Image.Image]]
 """``draw(prompts, seeds)``: a picture for each prompt, from the noise of each seed."""
 
-FIRST = 10**9
-"""Scenes from here on: training counts its own from 0."""
+EXAM = 5 * 10**9
+"""The card's scenes are from here on. Training counts its own from 0."""
+
+REHEARSAL = 10**9
+"""The scenes with which trainings and settings are compared: what was chosen on them has seen them,
+and would look better there than it is."""
 
 
 @dataclass(frozen=True)
@@ -113,10 +117,16 @@ class Prompt:
     scene: world.Scene
 
 
-def prompts(category: Category, count: int = 200) -> list[Prompt]:
-    """A category's prompts: always the same, all different, every second one held out."""
+def prompts(category: Category, count: int = 200, first: int = EXAM) -> list[Prompt]:
+    """A category's prompts: always the same, all different, every second one held out.
+
+    Args:
+        category: The question.
+        count: How many.
+        first: Where their scenes are taken from: `EXAM` or `REHEARSAL`.
+    """
     seen: set[str] = set()
-    sources = {heldout: _captions(category, heldout, seen) for heldout in (False, True)}
+    sources = {heldout: _captions(category, heldout, seen, first) for heldout in (False, True)}
     made = []
     for number in range(count):
         heldout = number % 2 == 1
@@ -126,9 +136,9 @@ def prompts(category: Category, count: int = 200) -> list[Prompt]:
 
 
 def _captions(
-    category: Category, heldout: bool, seen: set[str]
+    category: Category, heldout: bool, seen: set[str], first: int
 ) -> Iterator[tuple[str, world.Scene]]:
-    number = FIRST + 10**6 * CATEGORIES.index(category)
+    number = first + 10**6 * CATEGORIES.index(category)
     while True:
         number += 1
         text = world.sample(number, heldout=heldout).caption(number)
@@ -244,6 +254,7 @@ def evaluate(
     count: int = 200,
     categories: Sequence[Category] = CATEGORIES,
     *,
+    first: int = EXAM,
     batch: int = 20,
     progress: Callable[[int], object] = lambda pictures: None,
 ) -> Result:
@@ -253,6 +264,7 @@ def evaluate(
         draw: Draws pictures: a model, or anything else that claims to.
         count: Prompts for each category.
         categories: Which questions.
+        first: Where the prompts' scenes are taken from: `EXAM` or `REHEARSAL`.
         batch: How many pictures are asked for at once.
         progress: Told how many pictures have been drawn, each time some have.
     """
@@ -260,7 +272,7 @@ def evaluate(
         raise ValueError(f"count must be at least 2 (one seen, one held out), got {count}.")
     rows = []
     for category in categories:
-        asked = prompts(category, count)
+        asked = prompts(category, count, first)
         right = []
         for begin in range(0, count, batch):
             some = asked[begin : begin + batch]

@@ -1,7 +1,8 @@
 """How a model's pictures change with the sampler's settings: right more often, or more alike.
 
 Guidance trades variety for fidelity; steps buy fidelity up to a point. Both are measured here,
-the first by PocketEval, the second by how far apart sixteen pictures of one prompt are.
+the first by PocketEval, the second by how far apart sixteen pictures of one prompt are. Who then
+takes the best setting has chosen: so the prompts are PocketEval's for rehearsals, not the card's.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from PIL import Image
 from sdlearn import models, world
 from sdlearn.stages.pipeline import Model
 from sdlearn.training import conditioning, sharing
-from sdlearn.training.pocketeval import CATEGORIES, Category, Draw, evaluate
+from sdlearn.training.pocketeval import CATEGORIES, REHEARSAL, Category, Draw, evaluate
 
 STEPS = (5, 10, 25, 50)
 GUIDANCE = (0.0, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0)
@@ -102,7 +103,7 @@ def sweep(
     for value, draw in draws.items():
         burnt: list[float] = []
         watched = _watched(draw, burnt)
-        mean = evaluate(watched, count, categories, progress=progress).mean
+        mean = evaluate(watched, count, categories, first=REHEARSAL, progress=progress).mean
         shares = [variety(draw, prompt).share for prompt in VARIETY_PROMPTS]
         rows.append(
             Setting(value, mean.score, mean.heldout, float(np.mean(shares)), float(np.mean(burnt)))

@@ -115,6 +115,15 @@ def test_prompts_are_fixed_different_and_half_of_them_held_out(category):
     assert all(kind in texts for kind in world.KINDS)
 
 
+def test_a_rehearsal_asks_what_the_card_does_not():
+    for category in pocketeval.CATEGORIES:
+        card, rehearsed = (
+            {prompt.text for prompt in pocketeval.prompts(category, 100, first)}
+            for first in (pocketeval.EXAM, pocketeval.REHEARSAL)
+        )
+        assert len(card & rehearsed) <= 20, category.name  # of one thing there are few captions
+
+
 def test_the_table_says_what_it_compares():
     result = pocketeval.evaluate(oracle, 2)
     table = result.markdown()

@@ -6,7 +6,7 @@ import pytest
 from tiny_recipe import tiny
 
 from sdlearn import _train, cli, views, world
-from sdlearn.training import checkpoints, conditioning, log, run, stopping, sweeps
+from sdlearn.training import checkpoints, conditioning, log, pocketeval, run, stopping, sweeps
 from sdlearn.training.recipes import RECIPES
 
 
@@ -81,6 +81,26 @@ def test_eval_draws_its_sweeps(tmp_path, monkeypatch, capsys):
     (tmp_path / "pocketeval.json").write_text('{"weights": {"of": "others"}}')
     assert cli.main(line) == 0
     assert not (tmp_path / "guidance_scale.png").exists()
+
+
+def test_a_rehearsal_is_not_for_the_card(tmp_path, monkeypatch, capsys):
+    heard = []
+
+    def oracle(prompts, seeds):
+        heard.extend(prompts)
+        return [world.parse(prompt).render() for prompt in prompts]
+
+    monkeypatch.setattr(sweeps, "model_draws", lambda *_, **__: lambda **___: oracle)
+    monkeypatch.setattr(sweeps, "loaded", lambda folder: (None, None))
+    monkeypatch.setattr(sweeps, "redrawn", lambda model: oracle)
+    monkeypatch.setattr(conditioning, "measured", lambda *_, **__: 1 / 0)
+    assert cli.main(["eval", "any", "--count", "2", "--rehearse"]) == 0
+    assert "guidance 5, a rehearsal" in capsys.readouterr().out
+    asked = pocketeval.prompts(pocketeval.CATEGORIES[0], 2, pocketeval.REHEARSAL)
+    assert heard[:2] == [prompt.text for prompt in asked]
+    with pytest.raises(SystemExit):
+        cli.main(["eval", "any", "--rehearse", "--to", str(tmp_path)])
+    assert "not allowed with" in capsys.readouterr().err
 
 
 def test_variety_is_measured_on_what_was_seen():
