@@ -180,7 +180,7 @@ PSNR = Exercise(
     mistakes=(
         Mistake(
             "peak of 1",
-            "You take 1 for the peak, the largest value. But the values begin at -1, not at 0.",
+            "You take 1, the largest value, for the peak. But the values begin at -1, not at 0.",
             "255 was the distance from black to white. What is that distance here?",
             lambda a, b: 10 * torch.log10(1 / _squared(a, b)),
         ),

@@ -273,8 +273,8 @@ def _cut(room: int) -> list[str]:
 CUT = Exercise(
     id="6.4",
     task=(
-        "Which words of long_prompt does the model never see? Hand in a list of texts, in their "
-        "order."
+        "Which words fall off the end of long_prompt? Hand in a list of all of them, in their "
+        "order, even one that stood further in front as well."
     ),
     kind="words",
     expected=lambda: _cut(75),
@@ -322,6 +322,12 @@ CUT = Exercise(
             "Where is the end token, if the prompt is too long: after its first words or after "
             "its last?",
             lambda: LONG.replace(",", "").split()[:3],
+        ),
+        Mistake(
+            "commas forgotten",
+            "By your count all words have room. But each comma is a token, too.",
+            "How many pieces does model.encode make of “a red cat,”?",
+            lambda: [],
         ),
         Mistake(
             "only the first",

@@ -24,7 +24,7 @@ class Words:
         """Read an answer: a text, or a list, tuple or set of texts; None if it is none of those."""
         if isinstance(answer, str):
             return cls((_plain(answer),), single=True)
-        if not isinstance(answer, list | tuple | set | frozenset) or not answer:
+        if not isinstance(answer, list | tuple | set | frozenset):
             return None
         if not all(isinstance(part, str) for part in answer):
             return None

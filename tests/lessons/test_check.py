@@ -141,7 +141,7 @@ words = Checker([ORDER, WHICH, ONE, SAYS])
         ("0.1", "one two", "unusable"),  # one text for all of it
         ("0.1", 3, "unusable"),
         ("0.1", ["one", 2], "unusable"),
-        ("0.1", [], "unusable"),
+        ("0.1", [], "wrong"),
         ("0.2", ["two", "one"], "right"),
         ("0.2", {"one", "two"}, "right"),
         ("0.2", {"one", "two", "three"}, "mistake"),
