@@ -126,18 +126,23 @@ def weights_path() -> Path:
 
 @lru_cache(maxsize=1)
 def _network() -> CheckerNet:
+    from .network import CheckerNet
+
+    net = CheckerNet()
+    read_weights(net, weights_path())
+    return net.eval()
+
+
+def read_weights(net: CheckerNet, path: Path) -> None:
+    """Fills a network with weights from a file; a broken file is named."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    from .network import CheckerNet
-
-    path = weights_path()
     if not path.exists():
         raise FileNotFoundError(
             f"the checker's weights are missing: {path}. They are part of the package: install it "
             "again, or train them with: python -m sdlearn.world.train_checker"
         )
-    net = CheckerNet()
     try:
         weights = {k: v.float() for k, v in load_file(str(path)).items()}
         # BatchNorm's step counters are not stored; everything else must be there.
@@ -149,7 +154,6 @@ def _network() -> CheckerNet:
             "part of the package: install it again, or train them with: "
             "python -m sdlearn.world.train_checker"
         ) from error
-    return net.eval()
 
 
 def _as_pixels(picture: Any, side: int) -> np.ndarray:

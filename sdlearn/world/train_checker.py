@@ -2,8 +2,9 @@
 
 It learns from pictures drawn on the fly: renders only, never a diffusion model's pictures, so that
 it is an independent judge. The renders are roughened (noise, blur, lost detail, shifted colours,
-JPEG) because a decoder's pictures are never as clean as a drawing. Training resumes from its last
-state; the weights that ship are a running average, in half precision.
+JPEG), and every second one is copied first by a careless hand (`copyist`), because a decoder's
+pictures are never as clean as a drawing. Training resumes from its last state; the weights that
+ship are a running average, in half precision.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import math
 import os
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,12 +24,28 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from .checker import weights_path
+from .backdrops import backdrop
+from .checker import read_weights, weights_path
+from .copyist import Copyist, practised
 from .facts import COLOURS, KINDS, PLACES, SIZES, STYLES
 from .network import CELL, LABELS, SIDE, WORN, CheckerNet, Readout
+from .places import VARIANTS
 from .render import part_map, render
 from .sampling import sample
 from .scene import Scene
+
+FIRST = 10_000_000  # seeds far from those that measure_checker and the tests draw from
+AGAIN = 20_000_000  # a second training's own
+PRACTICE = 30_000_000  # the copyist's
+EMPTY = 15  # one picture of so many shows nothing: who judges must know what that looks like
+
+
+class Batch(NamedTuple):
+    """Pictures [B, 3, 128, 128], their cells' truth [B, 4, 32, 32], place and style [B, 2]."""
+
+    pictures: Tensor
+    cells: Tensor
+    whole: Tensor
 
 
 def roughen(picture: Image.Image, rng: np.random.Generator, strength: float = 1.0) -> np.ndarray:
@@ -58,6 +76,10 @@ def roughen(picture: Image.Image, rng: np.random.Generator, strength: float = 1.
     return np.clip(x, 0, 1)
 
 
+def _drawn(first_seed: int, count: int) -> list[Image.Image]:
+    return [render(sample(seed, "all"), SIDE) for seed in range(first_seed, first_seed + count)]
+
+
 def cell_targets(scene: Scene) -> np.ndarray:
     """Returns every cell's truth [4, 32, 32]: label, colour, size, worn; -100 where unasked."""
     parts = part_map(scene, SIDE)
@@ -81,16 +103,39 @@ def cell_targets(scene: Scene) -> np.ndarray:
     return out
 
 
-def batch_of(first_seed: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Draws pictures [B, 3, 128, 128], their cells' truth [B, 4, 32, 32], place, style [B, 2]."""
-    pictures, cells, whole = [], [], []
-    for seed in range(first_seed, first_seed + count):
-        scene = sample(seed, "all")  # the checker must know what the models have not seen
+def empty(seed: int) -> tuple[Image.Image, tuple[int, int]]:
+    """Draws a picture with nothing in it, and says its place and style, -100 where it has none."""
+    rng = np.random.Generator(np.random.PCG64([seed, 19]))
+    if rng.random() < 0.6:
+        place, style = int(rng.integers(len(PLACES))), int(rng.integers(len(STYLES)))
+        variant, mirror = int(rng.integers(VARIANTS)), bool(rng.integers(2))
+        pixels = backdrop(PLACES[place], STYLES[style], variant, mirror, SIDE)
+        return Image.fromarray((np.clip(pixels, 0, 255) + 0.5).astype(np.uint8)), (place, style)
+    top, bottom = 255 * rng.random((2, 1, 1, 3))  # one colour, or from one to another
+    share = np.linspace(0, rng.integers(2), SIDE)[:, None, None]
+    pixels = np.broadcast_to(top + share * (bottom - top), (SIDE, SIDE, 3))
+    if rng.random() < 0.3:
+        pixels = np.clip(pixels + 60 * rng.random() * rng.standard_normal(pixels.shape), 0, 255)
+    return Image.fromarray(pixels.astype(np.uint8)), (-100, -100)
+
+
+def batch_of(first_seed: int, count: int, copyist: Copyist) -> Batch:
+    """Draws scenes and, every fifteenth time, nothing; has every second copied; roughens all."""
+    seeds = range(first_seed, first_seed + count)
+    scenes = [sample(seed, "all") for seed in seeds]  # also what the models have not seen
+    drawn = [render(scene, SIDE) for scene in scenes]
+    cells = [cell_targets(scene) for scene in scenes]
+    whole = [(PLACES.index(s.place), STYLES.index(s.style)) for s in scenes]
+    for number in range(5, count, EMPTY):
+        drawn[number], whole[number] = empty(seeds[number])
+        cells[number][0], cells[number][1:] = 0, -100
+    drawn[1::2] = copyist.copied(drawn[1::2], first_seed)
+    pictures = []
+    for number, (seed, picture) in enumerate(zip(seeds, drawn, strict=True)):
         rng = np.random.Generator(np.random.PCG64([seed, 17]))
-        pictures.append(roughen(render(scene, SIDE), rng).transpose(2, 0, 1))
-        cells.append(cell_targets(scene))
-        whole.append((PLACES.index(scene.place), STYLES.index(scene.style)))
-    return (
+        strength = 0.4 if number % 2 else 1.0  # a copy has lost enough
+        pictures.append(roughen(picture, rng, strength).transpose(2, 0, 1))
+    return Batch(
         torch.from_numpy(np.stack(pictures)),
         torch.from_numpy(np.stack(cells)),
         torch.tensor(whole),
@@ -130,10 +175,32 @@ def save_weights(net: torch.nn.Module, path: Path) -> None:
     os.replace(draft, path)
 
 
-def train(minutes: float, batch: int, peak: float, state: Path, out: Path, total: int) -> None:
-    """Trains for some minutes or to the schedule's end, from the last state if there is one."""
+def train(
+    minutes: float,
+    batch: int,
+    peak: float,
+    state: Path,
+    out: Path,
+    total: int,
+    practice: int = 800,
+    begin: Path | None = None,
+) -> None:
+    """Trains for some minutes or to the schedule's end, from the last state if there is one.
+
+    Args:
+        minutes: Stop after this long.
+        batch: Pictures a step.
+        peak: The highest learning rate.
+        state: Where to go on from, and what to go on from later.
+        out: Where the finished weights go.
+        total: Steps of the schedule.
+        practice: Steps that the copyist practises before the first of them.
+        begin: Weights to begin with where there is no state; None: untrained ones.
+    """
     torch.manual_seed(0)
     net = CheckerNet().to(memory_format=torch.channels_last)
+    if begin:
+        read_weights(net, begin)
     ema = _averaged(net)
     adam = torch.optim.AdamW(net.parameters(), lr=peak, weight_decay=1e-3)
     step = 0
@@ -143,14 +210,19 @@ def train(minutes: float, batch: int, peak: float, state: Path, out: Path, total
         ema.load_state_dict(held["ema"])
         adam.load_state_dict(held["adam"])
         step = held["step"]
+        copyist = Copyist()
+        copyist.load_state_dict(held["copyist"])
         print(f"resumed at step {step}", flush=True)
+    else:
+        copyist = practised(lambda step: _drawn(PRACTICE + step * batch, batch), practice)
+        print(f"the copyist has practised for {practice} steps", flush=True)
     start, recent = time.time(), []
     while step < total and time.time() - start < 60 * minutes:
         warm = min(1.0, (step + 1) / 150)
         for group in adam.param_groups:  # warm-up, then a half cosine down to nothing
             group["lr"] = peak * warm * (0.5 + 0.5 * math.cos(math.pi * step / total)) + 1e-5
-        # Training seeds start far from those that measure_checker and the tests draw from.
-        pictures, cells, whole = batch_of(10_000_000 + step * batch, batch)
+        first = (AGAIN if begin else FIRST) + step * batch
+        pictures, cells, whole = batch_of(first, batch, copyist)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             seen = net(pictures.contiguous(memory_format=torch.channels_last))
         loss = loss_of(seen, cells, whole)
@@ -165,8 +237,8 @@ def train(minutes: float, batch: int, peak: float, state: Path, out: Path, total
             rate = batch * len(recent) / (time.time() - start)
             print(f"step {step:6d}  loss {np.mean(recent[-100:]):.4f}  {rate:.0f}/s", flush=True)
         if step % 500 == 0:
-            _keep(state, net, ema, adam, step)
-    _keep(state, net, ema, adam, step)
+            _keep(state, net, ema, adam, copyist, step)
+    _keep(state, net, ema, adam, copyist, step)
     if step < total:
         print(f"{step} of {total} steps done: the same command goes on. {out} stays what it was.")
     else:
@@ -174,12 +246,17 @@ def train(minutes: float, batch: int, peak: float, state: Path, out: Path, total
 
 
 def _keep(
-    state: Path, net: CheckerNet, ema: AveragedModel, adam: torch.optim.Adam, step: int
+    state: Path,
+    net: CheckerNet,
+    ema: AveragedModel,
+    adam: torch.optim.Adam,
+    copyist: Copyist,
+    step: int,
 ) -> None:
     state.parent.mkdir(parents=True, exist_ok=True)
     held = {"net": net.state_dict(), "ema": ema.state_dict(), "adam": adam.state_dict()}
     draft = state.with_name(f".{state.name}.draft")
-    torch.save({**held, "step": step}, draft)
+    torch.save({**held, "copyist": copyist.state_dict(), "step": step}, draft)
     os.replace(draft, state)
 
 
@@ -192,8 +269,10 @@ def main() -> None:
     cli.add_argument("--peak", type=float, default=3e-3, help="highest learning rate")
     cli.add_argument("--state", type=Path, default=Path("runs/checker.pt"), help="to resume from")
     cli.add_argument("--out", type=Path, default=weights_path())
+    cli.add_argument("--practice", type=int, default=800, help="steps that the copyist practises")
+    cli.add_argument("--begin", type=Path, help="weights to begin with, such as the package's own")
     a = cli.parse_args()
-    train(a.minutes, a.batch, a.peak, a.state, a.out, a.steps)
+    train(a.minutes, a.batch, a.peak, a.state, a.out, a.steps, a.practice, a.begin)
 
 
 if __name__ == "__main__":
