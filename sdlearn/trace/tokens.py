@@ -159,7 +159,9 @@ class Tokens(Sequence[Token]):
         return cls(text, items, cut, Words(words))
 
     def __repr__(self) -> str:
-        return f"Tokens({self.text!r:.80}: {len(self) - len(self.padding)} of {len(self)} places used)"
+        return (
+            f"Tokens({self.text!r:.80}: {len(self) - len(self.padding)} of {len(self)} places used)"
+        )
 
     def __str__(self) -> str:
         rows = [f"{row[0]:>8}  {row[1]:>6}  {row[2]:<18} {row[3]}".rstrip() for row in self._rows()]

@@ -10,8 +10,8 @@ The stages follow the order in which Stable Diffusion's parts were made: a token
 encoders that brings captions and pictures together (CLIP; three more stages teach its halves what
 the pair doesn't learn by itself: `text`, `sides`, `sight`), an autoencoder (VAE), and, with those
 frozen, the U-Net. The later generations take what they share and train the rest: a reader of
-their own, a U-Net; SDXL's grows from small pictures to large ones, and the first generation's is
-taught once more by the second. Read in this order: `plans` and `recipes`, `pictures`, `loop`, then
+their own, a U-Net; SDXL's grows from small pictures to large ones, and the first generation's and
+the second's teach each other. Read in this order: `plans` and `recipes`, `pictures`, `loop`, then
 the stages (`tokenizer`, `clip` with `meeting`, `halves`, `vae`, `unet` with `reading`, `latents`
 and `frames`, `taught`) and the `workshop` that hands one what the other made, `export` with
 `folders`, `pocketeval`, `conditioning`, and `sharing`, by which several processes share an

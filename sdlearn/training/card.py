@@ -18,7 +18,7 @@ from sdlearn import _resources, world
 from sdlearn.training import card_texts as texts
 from sdlearn.training import conditioning
 from sdlearn.training.frames import SCORES as SCORES_TOLD
-from sdlearn.training.pocketeval import Result, Row
+from sdlearn.training.pocketeval import EXAM, Result, Row
 from sdlearn.world.checker import weights_path
 
 EVALUATION = Path("eval") / "pocketeval.json"
@@ -211,13 +211,7 @@ def _training(record: dict[str, Any], folder: Path) -> str:
     if any("earlier" in made for made in record["stages"].values()):
         lines += ["", "Of several runs the last follows this recipe, those before it earlier ones."]
     if "taught" in record["stages"]:
-        teacher = plans["taught"]["teacher"]
-        lines += [
-            "",
-            f"Where it was taught, {teacher['share']:.0%} of the target at noisy timesteps (from "
-            f"{teacher['full']} on; none below {teacher['begin']}) was what {teacher['name']} "
-            "made of the same latents.",
-        ]
+        lines += ["", texts.taught(plans["taught"]["teacher"])]
     recipe = record["recipe"]
     drawn = [
         f"![{_title(stage, recipe)}: what the loss did in its training.]({CURVES}/{stage}.png)"
@@ -267,6 +261,11 @@ def _evaluation(measured: dict[str, Any] | None, folder: Path, recipe: dict[str,
         f"{measured['steps']} DDIM steps, guidance {measured['guidance_scale']:g}. The pictures "
         "are read by `world.check`, which never saw a model's picture when it learnt."
     )
+    if measured.get("first") == EXAM:
+        said += (
+            " Trainings and settings are compared on other prompts (`sdlearn eval --rehearse`): "
+            "nothing was chosen on these."
+        )
     if recipe.get("noise", 1.0) < 1:
         base, steps = _base_of(folder).name, recipe["scheduler"]["num_train_timesteps"]
         said += (
@@ -292,7 +291,9 @@ def _evaluation(measured: dict[str, Any] | None, folder: Path, recipe: dict[str,
         if (folder / EVALUATION.parent / f"{name}.png").exists()
     ]
     if figures and count:
-        figures.insert(0, f"Other settings, on {count} prompts of each kind at every point:\n")
+        figures.insert(
+            0, f"Other settings, on {count} other prompts of each kind at every point:\n"
+        )
     return "\n".join([title + said, "", result.markdown(), "", *figures]) + "\n"
 
 

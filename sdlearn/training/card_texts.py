@@ -1,5 +1,7 @@
 """What every model card says, with gaps for what was measured (see `card`)."""
 
+from typing import Any
+
 STAGES = {
     "clip": "text and picture encoder (CLIP)",
     "text": "text encoder, once more, for its words",
@@ -107,3 +109,21 @@ LICENCE = """## Licence
 
 The weights are in the public domain (CC0 1.0).
 """
+
+
+def taught(teacher: dict[str, Any]) -> str:
+    """What a recipe's teacher was heard on.
+
+    Args:
+        teacher: Of the plan, as the record holds it.
+    """
+    where = f"noisy timesteps (from {teacher['full']} on; none below {teacher['begin']})"
+    if teacher.get("fade") is not None:
+        where = (
+            f"timesteps in between (from {teacher['full']} to {teacher['fade']}; none below "
+            f"{teacher['begin']}, none above {teacher['end']})"
+        )
+    return (
+        f"Where it was taught, {teacher['share']:.0%} of the target at {where} was what "
+        f"{teacher['name']} made of the same latents."
+    )

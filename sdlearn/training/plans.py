@@ -15,7 +15,8 @@ class Teacher:
 
     Under much noise one picture of many that would fit is what a U-Net is asked for, and the
     gradient of that is chance for the most part. A network that learnt to name the mean of them
-    says in one answer what otherwise takes many pictures.
+    says in one answer what otherwise takes many pictures. At the noisiest levels that is one that
+    names v: a slip in the noise is a large one in v.
 
     Attributes:
         name: The model. It must have the same autoencoder and tokenizer.
@@ -23,12 +24,16 @@ class Teacher:
             picture's own, so that what the teacher gets wrong need not be learnt.
         begin: The timestep from which it is heard.
         full: The timestep from which it is heard in full.
+        fade: The timestep from which it is heard less again; None: as well to the end.
+        end: The timestep from which it is not heard any more.
     """
 
     name: str
     share: float
     begin: int
     full: int
+    fade: int | None = None
+    end: int | None = None
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ POCKET_SD21 = replace(
     plans={
         "clip": Plan(steps=1_200, batch=96, rate=1.5e-3, warmup=100, weight_decay=0.05, ema=0.998),
         "unet": Plan(
-            steps=3_000,
+            steps=2_000,
             batch=64,
             rate=1.2e-3,
             warmup=50,
@@ -135,6 +135,18 @@ POCKET_SD21 = replace(
             ema=0.998,
             snr_floor=2.0,
             by_weight=True,
+        ),
+        # Not at the noisy end: names of the noise, told as v, are least exact there.
+        "taught": Plan(
+            steps=1_000,
+            batch=64,
+            rate=1e-3,
+            warmup=50,
+            decay=1.0,
+            ema=0.998,
+            snr_floor=2.0,
+            by_weight=True,
+            teacher=Teacher("pocket-sd15", share=0.75, begin=50, full=150, fade=500, end=700),
         ),
     },
     clip_name="pocket-openclip",

@@ -2,7 +2,8 @@
 
 That is distillation ("Distilling the Knowledge in a Neural Network", 1503.02531), from a network
 of another kind of answer: where names of the noise are hard to get right, at the noisy end, one
-that names v says the same with less error.
+that names v says the same with less error. Elsewhere it may be one with more weights, which errs
+less: so the first generation and the second teach each other.
 """
 
 from __future__ import annotations
@@ -62,8 +63,10 @@ class TaughtStage(UNetStage):
     def heard(self, t: Tensor) -> Tensor:
         """How much of the target is the teacher's, shape of t."""
         teacher = self.plan.teacher
-        rising = (t - teacher.begin) / (teacher.full - teacher.begin)
-        return teacher.share * rising.clamp(0, 1)
+        heard = ((t - teacher.begin) / (teacher.full - teacher.begin)).clamp(0, 1)
+        if teacher.fade is not None:
+            heard *= ((teacher.end - t) / (teacher.end - teacher.fade)).clamp(0, 1)
+        return teacher.share * heard
 
     @torch.no_grad()
     def _says(self, xt: Tensor, t: Tensor, tokens: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -26,6 +26,7 @@ from sdlearn import world
 from sdlearn.models import clip as clips
 from sdlearn.training import card as export_card
 from sdlearn.training import (
+    card_texts,
     checkpoints,
     export,
     folders,
@@ -398,6 +399,11 @@ def test_a_teacher_is_heard_where_there_is_much_noise(taught):
     batch["t"] = torch.tensor([0, 200, 300, 400, 450, 500, 700, 999])
     share = torch.tensor([0, 0, 0, 0.375, 0.5625, 0.75, 0.75, 0.75])
     torch.testing.assert_close(stage.heard(batch["t"]), share)
+    fading = replace(stage.plan.teacher, begin=100, full=200, fade=400, end=500)
+    stage.plan, before = replace(stage.plan, teacher=fading), stage.plan
+    heard = stage.heard(torch.tensor([0, 150, 200, 400, 450, 500, 999]))
+    torch.testing.assert_close(heard, torch.tensor([0, 0.375, 0.75, 0.75, 0.375, 0, 0]))
+    stage.plan = before
 
     class Answers(torch.nn.Module):
         """Repeats what it was given, so that its loss tells what it should have said."""
@@ -424,6 +430,18 @@ def test_a_teacher_is_heard_where_there_is_much_noise(taught):
     assert stage.loss(Answers(batch["target"]), batch)[0] > 1e-4  # the picture's own noise isn't it
     assert plain.loss(Answers(batch["target"]), batch)[0] == 0
     assert not any(parameter.requires_grad for parameter in unet.parameters())
+
+
+def test_the_card_says_where_the_teacher_was_heard():
+    first, second = (
+        RECIPES[name].plans["taught"].teacher for name in ("pocket-sd15", "pocket-sd21")
+    )
+    assert card_texts.taught(asdict(first)) == (
+        "Where it was taught, 75% of the target at noisy timesteps (from 500 on; none below 300) "
+        "was what pocket-sd21 made of the same latents."
+    )
+    said = card_texts.taught(asdict(second))
+    assert "in between (from 150 to 500; none below 50, none above 700)" in said
 
 
 def test_who_is_taught_begins_with_what_it_learnt_alone_and_says_by_whom(taught):
