@@ -51,9 +51,10 @@ def test_whoever_does_as_told_draws_smaller_originals_coarser():
 
 
 def test_whoever_does_as_told_moves_things_with_the_cut():
-    for row in conditioning.cuts(honest, SIZES, count=8):
-        assert row.pairs >= 4
+    for row in conditioning.cuts(honest, SIZES, count=20):
+        assert row.pairs >= 10
         assert row.asked == pytest.approx(56 / 256)
+        # A little less: of a thing that lies across the edge, the middle of what is left is seen.
         assert row.moved == pytest.approx(row.asked, abs=0.06)
     for row in conditioning.cuts(deaf, SIZES, count=8):
         assert row.moved == pytest.approx(0.0, abs=1e-9)
