@@ -279,9 +279,10 @@ def _asked(scene: Scene, facts: str | Iterable[str]) -> set[str]:
     for name in facts:
         chosen = {k for k in known if k == name or k.split()[-1] == name}
         if not chosen:
+            listed = ", ".join(sorted(known | {k.split()[-1] for k in known}))
             raise ValueError(
                 f"facts={name!r} is not a fact of this scene.{near(str(name), known)} "
-                f"Use 'all', 'stated', or some of: {', '.join(sorted(known | set(ROLES)))}."
+                f"Use 'all', 'stated', or some of: {listed}."
             )
         out |= chosen
     if not out:

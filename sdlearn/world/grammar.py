@@ -19,12 +19,13 @@ _SYNONYMS: dict[str, dict[str, str]] = {
     "accessory": {},
     "relation": {
         "over": "above", "under": "below", "to the left of": "left of", "on the left of": "left of",
-        "to the right of": "right of", "on the right of": "right of",
+        "to the right of": "right of", "on the right of": "right of", "on top of": "above",
     },
     "place": {
         "in the night": "at night", "on grass": "on the grass", "on sand": "on the sand",
         "in snow": "in the snow", "on the snow": "in the snow", "on snow": "in the snow",
-        "on the beach": "on the sand", "in sky": "in the sky",
+        "on the beach": "on the sand", "on a beach": "on the sand", "at the beach": "on the sand",
+        "in the sand": "on the sand", "in the grass": "on the grass", "in sky": "in the sky",
     },
     "style": {
         "flat illustration": "flat", "flat picture": "flat", "ink drawing": "line drawing",
@@ -37,6 +38,26 @@ _WORDS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 _LINKS = {"wearing": "wear", "wears": "wear", "with": "wear", "and": "and"}
 _FILLERS = {"a", "an", "the", "of", "is", "in", "as", "picture", "style"}
+
+# What people say and Pocket World can't: where the nearest spelling would be no help.
+_HINTS: dict[str, str] = {
+    **dict.fromkeys(("two", "2", "both"), "Say each of them: 'a cat and a cat'."),
+    **dict.fromkeys(("three", "3", "many", "several"), "A scene has one or two subjects."),
+    **dict.fromkeys(("one", "1", "it", "that", "this"), "Name it: 'a cat'."),
+    **dict.fromkeys(("no", "not", "without"), "Leave out what should not be there."),
+    **dict.fromkeys(
+        ("next", "beside", "near", "behind", "front"),
+        f"Relations are {', '.join(f.RELATIONS)}; 'and' leaves it open.",
+    ),
+    **dict.fromkeys(
+        ("gray", "grey", "violet", "gold", "golden", "silver", "dark", "light"),
+        f"Colours are {', '.join(f.COLOURS)}.",
+    ),
+    **dict.fromkeys(
+        ("photo", "photograph", "sketch", "painting", "image", "cartoon"),
+        f"Styles are {', '.join(f.STYLES)}.",
+    ),
+}
 
 
 @lru_cache(maxsize=1)
@@ -64,7 +85,7 @@ class _Draft:
 
 def _tokens(caption: str) -> list[tuple[str, str]]:
     """Splits a caption into (role, fact) pairs; unknown words raise."""
-    words = re.findall(r"[^\s,.;:!?\"“”„‘’()]+", caption.lower())
+    words = re.findall(r"[^\s,.;:!?\"'“”„‘’()/–—-]+", caption.lower())
     if not words:
         raise ValueError('caption is empty. Write, for example, "a big red cat on the grass".')
     if len(words) > MAX_WORDS:
@@ -76,7 +97,7 @@ def _tokens(caption: str) -> list[tuple[str, str]]:
     for word in words:
         if word not in known:
             raise ValueError(
-                f"caption holds the unknown word {word!r}.{f.near(word, known)} "
+                f"caption holds the unknown word {word!r}.{_hint(word)} "
                 f"Pocket World knows these words: {', '.join(vocabulary())}."
             )
     out: list[tuple[str, str]] = []
@@ -97,6 +118,14 @@ def _tokens(caption: str) -> list[tuple[str, str]]:
                 )
             i += 1
     return out
+
+
+def _hint(word: str) -> str:
+    """What to say in place of an unknown word, or nothing: no article, and nothing that links."""
+    if word in _HINTS:
+        return f" {_HINTS[word]}"
+    named = {said[0] for said, (role, _) in _phrases().items() if len(said) == 1 and role in _WORDS}
+    return f.near(word, named | {part for place in f.PLACES for part in place.split()[-1:]})
 
 
 def _once(said: dict[str, str], role: str, fact: str, of: str) -> None:
@@ -125,6 +154,11 @@ def parse(caption: str) -> Scene:
     tokens = _tokens(caption)
     for i, (role, fact) in enumerate(tokens):
         draft = drafts[-1]
+        if wearing and role in ("colour", "size"):
+            raise ValueError(
+                f"caption: what is worn has a colour and size of its own, so it can't be {fact}. "
+                "Write 'wearing a hat'."
+            )
         if wearing and role != "accessory":
             raise ValueError(
                 f"caption: 'wearing' or 'with' needs {', '.join(f.ACCESSORIES)} after it, "
@@ -138,7 +172,8 @@ def parse(caption: str) -> Scene:
             wearing = True
         elif role == "accessory":
             if not wearing:
-                raise ValueError(f"caption: write 'wearing {fact}' after the one who wears it.")
+                worn = fact if fact == "glasses" else f"a {fact}"
+                raise ValueError(f"caption: write 'wearing {worn}' after the one who wears it.")
             _once(draft.said, role, fact, f"the {draft.said['kind']}")
             wearing = False
         elif role in ("relation", "and"):
@@ -156,6 +191,11 @@ def parse(caption: str) -> Scene:
                 scene["relation"] = fact
             drafts.append(_Draft())
         else:  # size, colour, kind
+            if draft.closed and role != "kind" and _ends_subject(tokens[i + 1 :]):
+                raise ValueError(
+                    f"caption: what a subject is like stands before it. Write "
+                    f"'{fact} {draft.said['kind']}'."
+                )
             if draft.closed:
                 raise ValueError(
                     f"caption: what joins {fact!r} to the {draft.said['kind']}? Put a relation "
@@ -166,6 +206,11 @@ def parse(caption: str) -> Scene:
     if wearing:
         raise ValueError(f"caption: 'wearing' what? One of {', '.join(f.ACCESSORIES)}.")
     return _finish(drafts, scene)
+
+
+def _ends_subject(later: list[tuple[str, str]]) -> bool:
+    """Whether no other kind follows that an adjective could belong to."""
+    return next((role for role, _ in later if role in ("kind", "relation", "and")), "") != "kind"
 
 
 def _wears_next(tokens: list[tuple[str, str]], i: int) -> bool:
