@@ -15,6 +15,7 @@ class Told:
 
     def __init__(self, side=SIDE):
         self.side, self.asked = side, []
+        self.stop_at = None  # the drawing that somebody breaks off
 
     def sides(self, height, width):
         return height or self.side, width or self.side
@@ -25,7 +26,8 @@ class Told:
         picture = np.empty((height, width, 3))
         picture[:] = colour(*crop)
         picture[:, ::2] += original_size[0] / 4 + seed  # the finest stripes there can be
-        return SimpleNamespace(image=Image.fromarray(picture.round().astype(np.uint8)))
+        image = Image.fromarray(picture.round().astype(np.uint8))
+        return SimpleNamespace(image=image, interrupted=len(self.asked) == self.stop_at)
 
 
 def colour(top, left):

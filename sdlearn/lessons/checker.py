@@ -176,10 +176,10 @@ def _as_words(answer: object, like: Words, verb: str) -> Words:
         raise _Unusable(f"The answer must {verb} {wanted}; a {came} came.")
     if like.ordered and not words.ordered:
         raise _Unusable("Here the order counts, and a set has none: use square brackets.")
-    if words.single and like.ordered and not like.single:
+    if words.single and not like.single and (like.ordered or "," in words.parts[0]):
         raise _Unusable(
-            "A list of texts is wanted, and one text came: put each into quotes of its own, "
-            "within square brackets."
+            f"A {like.kind} of texts is wanted, and one text came: put each into quotes of its "
+            "own, within square brackets."
         )
     if like.single and not words.single:
         raise _Unusable(f"The answer must {verb} {wanted}; {len(words.parts)} came.")

@@ -105,6 +105,8 @@ def play(
             steps=steps,
             record="attention",
         )
+        if trace.interrupted:
+            raise KeyboardInterrupt
         readings = world.read_all(trace.images)
         for i, (scene, reading) in enumerate(zip(scenes, readings, strict=True)):
             if seen < pictures and _shows(scene, reading):
@@ -146,7 +148,7 @@ def _shots(
 
 
 def _shot(word: str, role: str, found: WordMap, cells: np.ndarray) -> Shot:
-    values = found.values.numpy()  # [rows, columns], coarser than the cells
+    values = np.asarray(found)  # [rows, columns], coarser than the cells
     times = np.array(cells.shape) // np.array(values.shape)
     row, column = (np.array(found.peak()) * times).tolist()
     place = cells[row : row + times[0], column : column + times[1]]  # that the peak stands for

@@ -38,7 +38,9 @@ def bars(
         height = 0.42 * len(amounts) + 0.9 + 0.3 * bool(title)
         drawing = MatplotlibFigure(figsize=(style.WIDTH, height), layout="constrained")
         axis = drawing.subplots()
-        drawn = axis.barh(list(values), amounts, color=style.BLUE, height=0.62)
+        drawn = axis.barh(
+            [style.plain(name) for name in values], amounts, color=style.BLUE, height=0.62
+        )
         slip = {"facecolor": style.PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 1.5}
         axis.bar_label(drawn, [form.format(amount) for amount in amounts], padding=5, bbox=slip)
         axis.invert_yaxis()  # the first name on top

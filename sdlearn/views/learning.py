@@ -8,6 +8,7 @@ import numpy as np
 
 from sdlearn.views import style
 from sdlearn.views.figure import Figure
+from sdlearn.views.values import numbers
 
 
 def learning(
@@ -26,7 +27,7 @@ def learning(
 
     if not figures or len(steps) < 2:
         raise ValueError("figures must hold at least one line of at least two steps.")
-    smooth = {name: _running_mean(np.asarray(values)) for name, values in figures.items()}
+    smooth = {name: _running_mean(numbers(values)) for name, values in figures.items()}
     with style.house():
         drawing = MatplotlibFigure(
             figsize=(style.WIDTH, 1.9 * len(figures) + 0.5), layout="constrained"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from sdlearn.views import style
 from sdlearn.views.figure import Figure
 from sdlearn.views.panels import squares
+from sdlearn.views.values import numbers
 
 
 def paths(
@@ -29,7 +28,7 @@ def paths(
         behind: Points to be drawn faintly below the paths, shape [n, 2], such as the world's own.
         limit: Panels reach from -limit to limit.
     """
-    panels = [np.asarray(panel) for panel in panels]
+    panels = [numbers(panel) for panel in panels]
     for panel in panels:
         if panel.ndim != 3 or panel.shape[2] != 2 or 0 in panel.shape:
             raise ValueError(
@@ -40,7 +39,7 @@ def paths(
         drawing, axes = squares("panels", len(panels), titles, limit)
         for axis, panel in zip(axes, panels, strict=True):
             if behind is not None:
-                axis.plot(*np.asarray(behind).T, ".", ms=4, mew=0, color=style.RULE, zorder=0)
+                axis.plot(*numbers(behind).T, ".", ms=4, mew=0, color=style.RULE, zorder=0)
             for index, path in enumerate(panel):
                 colour = style.CYCLE[index % len(style.CYCLE)]
                 axis.plot(*path.T, color=colour, lw=1.1, alpha=0.85)

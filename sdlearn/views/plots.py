@@ -9,6 +9,7 @@ import numpy as np
 from sdlearn.views import style
 from sdlearn.views.figure import Figure
 from sdlearn.views.panels import squares
+from sdlearn.views.values import numbers
 
 _SLIP = {"boxstyle": "round,pad=0.15", "facecolor": style.PAPER, "edgecolor": "none", "alpha": 0.8}
 """A slip of paper behind a label, so that it can be read where it crosses a line."""
@@ -56,9 +57,10 @@ def curves(
             places = x[name] if isinstance(x, Mapping) else x
             dash = style.DASHES[number % len(style.DASHES)]
             colour = style.CYCLE[number % len(style.CYCLE)]
-            point = "o" if np.size(values) == 1 else None  # a line of one point is none
+            values = numbers(values)
+            point = "o" if values.size == 1 else None  # a line of one point is none
             look = {"ls": dash, "color": colour, "marker": point, "label": name}
-            axis.plot(np.asarray(places), np.asarray(values), **look)
+            axis.plot(numbers(places), values, **look)
         for name, (place, value) in (marks or {}).items():
             axis.plot(place, value, "o", color=style.INK, ms=6)
             axis.annotate(name, (place, value), (7, 7), textcoords="offset points", bbox=_SLIP)
@@ -110,7 +112,7 @@ def histograms(
 
     if not groups:
         raise ValueError("groups must hold at least one group of values.")
-    values = {name: np.asarray(group).ravel() for name, group in groups.items()}
+    values = {name: numbers(group).ravel() for name, group in groups.items()}
     edges = np.linspace(
         min(v.min() for v in values.values()), max(v.max() for v in values.values()), bins + 1
     )
@@ -150,7 +152,7 @@ def density_map(
     """
     from matplotlib.figure import Figure as MatplotlibFigure
 
-    density, x, y = np.asarray(density), np.asarray(x), np.asarray(y)
+    density, x, y = numbers(density), numbers(x), numbers(y)
     if density.shape != (len(y), len(x)):
         raise ValueError(f"density must be of shape {(len(y), len(x))}, got {density.shape}.")
     with style.house():
@@ -187,11 +189,11 @@ def clouds(
         alt: What the figure shows, in words.
         limit: Panels reach from -limit to limit.
     """
-    labels = np.asarray(labels)
+    labels = numbers(labels)
     with style.house():
         drawing, axes = squares("points", len(points), titles, limit)
         for axis, panel in zip(axes, points, strict=True):
-            panel = np.asarray(panel)
+            panel = numbers(panel)
             for group, name in enumerate(names):
                 chosen = panel[labels == group]
                 axis.plot(

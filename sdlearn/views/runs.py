@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sdlearn.trace import Trace
+from sdlearn.trace.look import MatrixLook
 from sdlearn.views.figure import Figure
 from sdlearn.views.plots import curves
 from sdlearn.views.strips import grid, strip
@@ -19,7 +20,7 @@ def run(
     words: Sequence[str] = (),
     columns: int = 7,
     *,
-    decoded: bool = True,
+    decoded: bool | None = None,
     title: str = "",
 ) -> Figure:
     """Chosen steps of a run side by side: a row for each part, and one for each word.
@@ -30,11 +31,13 @@ def run(
         words: Words whose attention is laid over the estimate.
         columns: How many steps, evenly chosen, the first and the last among them.
         decoded: Whether latents go through the decoder; else they are previewed, which is fast.
+            None decodes them where the model is at hand: a run that was loaded comes without.
         title: A title above all.
     """
     one_of_a_batch(trace)
     if not trace.steps:
         raise ValueError("The run was stopped before its first step: there is nothing to draw.")
+    decoded = not isinstance(trace.look, MatrixLook) if decoded is None else decoded
     chosen = [trace.steps[i] for i in evenly(len(trace), columns)]
     rows = []
     for part in parts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +12,8 @@ from sdlearn.views.figure import Figure
 
 GAP = 0.05
 """Space between pictures, as a share of a picture's side."""
+ROOM = 13
+"""So many letters of a row's title have room beside it."""
 
 
 def strip(
@@ -74,11 +77,13 @@ def grid(
                 axis.imshow(picture, **grey)
                 axis.set_axis_off()
         for name, axis in zip(column_titles, axes[0], strict=False):
-            axis.set_title(name, fontsize=11, fontweight="normal", loc="center", pad=5)
+            axis.set_title(
+                name, fontsize=11, fontweight="normal", loc="center", pad=5, parse_math=False
+            )
         for name, row_axes in zip(row_titles, axes, strict=False):
             # The same little way from the picture, however wide that is.
             row_axes[0].annotate(
-                name,
+                name if "\n" in name else textwrap.fill(name, ROOM),
                 (0, 0.5),
                 (-6, 0),
                 xycoords="axes fraction",
@@ -86,9 +91,11 @@ def grid(
                 ha="right",
                 va="center",
                 fontsize=11,
+                parse_math=False,  # a prompt may speak of dollars
             )
         if title:
-            drawing.suptitle(title, x=0, y=1, ha="left", va="top", fontsize=12, fontweight="bold")
+            look = {"ha": "left", "va": "top", "fontsize": 12, "fontweight": "bold"}
+            drawing.suptitle(title, x=0, y=1, parse_math=False, **look)
     return Figure(drawing, alt, pictures=True)
 
 

@@ -27,6 +27,12 @@ DENSITY_MAP = "viridis"
 WIDTH = 8.0
 """Width of a figure in inches: a lesson's column."""
 
+
+def plain(text: str) -> str:
+    """A text for an axis: between two dollars matplotlib would read mathematics."""
+    return text.replace("$", r"\$")
+
+
 _SETTINGS = {
     "figure.dpi": 100,
     "figure.facecolor": PAPER,

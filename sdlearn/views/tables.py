@@ -10,6 +10,7 @@ import numpy as np
 from sdlearn.views import style
 from sdlearn.views.figure import Figure
 from sdlearn.views.strips import as_array
+from sdlearn.views.values import numbers
 
 COLOURS = (style.BLUE, style.PAPER, style.VERMILION)
 """Of the least number, of the middle, of the greatest: both colour-blind and grey eyes see it."""
@@ -47,7 +48,7 @@ def matrix(
     from matplotlib.figure import Figure as MatplotlibFigure
     from matplotlib.patches import Rectangle
 
-    values = np.asarray(values, dtype=float)
+    values = numbers(values).astype(float)
     if values.shape != (len(rows), len(columns)) or not values.size:
         raise ValueError(
             f"values must have a row for each of {len(rows)} rows and a column for each of "
@@ -75,10 +76,12 @@ def matrix(
         axis.spines[:].set_visible(False)
         axis.tick_params(length=0, top=False, labeltop=True, bottom=False, labelbottom=False)
         axis.xaxis.set_label_position("top")
-        axis.set_xticks(range(len(columns)), columns if long else heads, color=style.INK)
+        names = [style.plain(name) for name in (columns if long else heads)]
+        axis.set_xticks(range(len(columns)), names, color=style.INK)
         if long:
             axis.tick_params(axis="x", labelrotation=90)
-        axis.set_yticks(range(len(rows)), [text or "" for text in texts], color=style.INK)
+        names = [style.plain(text or "") for text in texts]
+        axis.set_yticks(range(len(rows)), names, color=style.INK)
         if pictures:
             _pictures(axis, rows, height)
             axis.tick_params(axis="y", pad=4)

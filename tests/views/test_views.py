@@ -95,6 +95,56 @@ def test_titles_of_rows_stand_beside_pictures_of_any_width():
             assert 0 < picture.x0 - box.x1 < 12
 
 
+def test_a_long_title_of_a_row_is_broken_and_dollars_are_dollars():
+    figure = views.grid(
+        [[torch.randn(8, 8)] * 2] * 2,
+        row_titles=["“wearing a crown”", "$5, not $10"],
+        column_titles=["price $^$ tag", "a"],
+        title="from $a_1$ to b",
+        alt="two rows of noise",
+    )
+    assert figure._repr_mimebundle_()
+    first, second = (figure.drawing.axes[i].texts[0] for i in (0, 2))
+    assert first.get_text() == "“wearing a\ncrown”" and first.get_window_extent().x0 >= 0
+    texts = [second, figure.drawing.axes[0].title, figure.drawing._suptitle]
+    assert not any(text.get_parse_math() for text in texts)
+    prices = {"$5 and $10": 1.0, "$^$": 2.0}
+    for table in (
+        views.bars(prices, xlabel="amount", alt="two prices, drawn"),
+        views.matrix([[0.5, 0.1]], ["$^$"], list(prices), alt="two prices, drawn"),
+    ):
+        assert table._repr_mimebundle_()
+
+
+class Elsewhere(torch.Tensor):
+    """A tensor as on a GPU: numpy can't read it before it is brought home."""
+
+    def __array__(self, *given, **options):
+        raise TypeError("can't convert cuda:0 device type tensor to numpy")
+
+    def numpy(self, *given, **options):
+        raise TypeError("can't convert cuda:0 device type tensor to numpy")
+
+    def cpu(self):
+        return self.as_subclass(torch.Tensor)
+
+
+def test_tensors_are_drawn_wherever_they_lie():
+    def away(*shape):
+        return torch.rand(*shape).as_subclass(Elsewhere)
+
+    with pytest.raises(TypeError, match="cuda"):
+        np.asarray(away(3))
+    named = {"xlabel": "x", "alt": "some numbers drawn"}
+    views.curves(away(5), {"a": away(5), "b": [away(1)[0]] * 5}, ylabel="y", **named)
+    views.curves(range(5), {"half": torch.rand(5).bfloat16()}, ylabel="y", **named)
+    views.histograms({"a": away(50), "b": away(50).requires_grad_()}, **named)
+    views.density_map(away(4, 5), away(5), away(4), ylabel="y", **named)
+    views.clouds([away(6, 2)], away(6) > 0.5, names=["a", "b"], alt="some points drawn")
+    views.paths([away(2, 3, 2)], behind=away(5, 2), alt="some paths drawn")
+    views.matrix(away(2, 2), ["a", "b"], ["c", "d"], alt="a small table")
+
+
 def test_pillow_pictures_and_tensors_look_the_same():
     picture = Image.new("RGB", (8, 8), (10, 200, 90))
     tensor = torch.tensor(np.array(picture)).permute(2, 0, 1) / 127.5 - 1

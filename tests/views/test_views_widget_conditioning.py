@@ -252,3 +252,18 @@ def test_other_families_are_told_no_sizes(kind, said):
         conditioning(sd.wrap(tiny.pipeline(kind)), PROMPT)
     with pytest.raises(TypeError, match="got a str"):
         conditioning("pocket-sdxl", PROMPT)
+
+
+def test_a_drawing_that_was_broken_off_is_no_picture():
+    told = Told()
+    told.stop_at = 2
+    with pytest.raises(KeyboardInterrupt):
+        conditioning(told, PROMPT, sizes=SIZES, crops=CROPS)
+    assert len(told.asked) == 2
+    told = Told()
+    made = conditioning(told, PROMPT, sizes=SIZES, crops=CROPS)
+    told.stop_at = len(told.asked) + 1
+    with pytest.raises(KeyboardInterrupt):
+        made.answer("draw", size=40, top=3, left=11)
+    assert not made._asked_for
+    assert made.answer("draw", size=40, top=3, left=11)[0]["told"] == [40, 3, 11]

@@ -397,3 +397,15 @@ def test_a_worker_does_the_newest_job_alone():
     assert worker.join(PATIENCE)
     assert done == [("first", True), ("third", False)]
     assert issubclass(Cancelled, Exception)
+
+
+@pytest.mark.parametrize("kind", ["sd1", "sdxl"])
+def test_without_a_word_it_is_drawn_as_generate_draws_it(kind):
+    model = sd.wrap(tiny.pipeline(kind))
+    made = generation(model, PROMPT, steps=2, height=48)
+    expected = model.generate(PROMPT, steps=2, height=48)
+    assert made.settings["guidance_scale"] == expected.settings["guidance_scale"]
+    assert same(made.image, expected.image)
+    made.close()
+    with pytest.raises(ValueError, match="height"):
+        generation(model, PROMPT, height=50)

@@ -174,3 +174,19 @@ def test_a_closed_one_lets_go_of_the_model(model):
 def test_bad_input_is_told(model, call, error, said):
     with pytest.raises(error, match=said):
         call(model)
+
+
+def test_a_walk_from_nothing_is_straight(model):
+    middle, there = torch.zeros(1, 4, 8, 8), torch.randn(1, 4, 8, 8)
+    halves = [between(*ends, 0.5, "spherical") for ends in ((middle, there), (there, middle))]
+    assert all(torch.equal(half, there / 2) for half in halves)
+    walk = latent(model, middle, there, frames=3)
+    assert len(walk._pictures) == 2
+
+
+def test_the_figure_keeps_its_picture_and_its_channels_together(model):
+    widget = latent(model, torch.randn(1, 4, 8, 8))
+    before = widget.figure().drawing.axes[1].images[0].get_array().copy()
+    widget.answer("decode", latent=[0.0] * 256)
+    after = widget.figure().drawing.axes[1].images[0].get_array()
+    assert (before == after).all() and not widget.latent.any()

@@ -41,6 +41,20 @@ def test_the_pictures_are_the_middle_squares_without_loss(made):
     assert np.array_equal(np.array(files[0]), np.array(middle))
 
 
+def test_pictures_are_upright_and_white_where_nothing_is(tmp_path):
+    lying = picture(64, 64)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # how it was held: a quarter turn
+    lying.save(tmp_path / "phone.png", exif=exif)
+    glass = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
+    shown = [
+        np.asarray(noise({"one": one}, {"linear": LINEAR}, side=64)._first)
+        for one in (Image.open(tmp_path / "phone.png"), glass, glass.convert("L"))
+    ]
+    assert np.array_equal(shown[0], np.asarray(lying.rotate(-90)))
+    assert shown[1].min() == 255 and shown[2].max() == 0
+
+
 def test_the_schedules_are_exact(made):
     for one, schedule in zip(made.schedules, (LINEAR, COSINE), strict=True):
         assert np.array_equal(np.frombuffer(cut(made, one["at"]), "<f8"), schedule.alpha_bars)

@@ -1,13 +1,16 @@
 """What a widget is given: nothing lost that matters, and a figure where it can't run."""
 
+import gc
 import io
 import json
 import re
+import weakref
 
 import pytest
 import torch
 from PIL import Image
 
+import sdlearn as sd
 from sdlearn.views.widgets.explorer import PARTS
 from sdlearn.views.widgets.packing import Blob, pack
 from sdlearn.views.widgets.widget import source
@@ -101,8 +104,39 @@ def test_where_widgets_cannot_run_there_is_a_figure(trace):
     assert "application/vnd.jupyter.widget-view+json" in data
 
 
+def test_a_run_that_was_loaded_without_its_model_shows_previews(trace, tmp_path):
+    trace.save(tmp_path / "run.safetensors")
+    loaded = sd.Trace.load(tmp_path / "run.safetensors")
+    bundle = loaded.explore()._repr_mimebundle_()
+    data = bundle[0] if isinstance(bundle, tuple) else bundle
+    assert "<img alt=" in data["text/html"]
+    assert loaded.plot(words=["cat"]) is not None
+    with pytest.raises(ValueError, match="came without its model"):
+        loaded.plot(decoded=True)
+
+
+def test_a_closed_one_lets_go_of_its_run(model):
+    run = model.generate("a cat", steps=2)
+    explorer, there = run.explore(), weakref.ref(run)
+    explorer.close()
+    del run
+    gc.collect()
+    assert there() is None and explorer.figure() is None
+
+
 def test_a_word_can_be_lit_from_the_beginning(trace):
     assert trace.explore(word="cat").word == "cat"
+
+
+def test_a_phrase_has_a_button_and_maps_of_its_own(trace):
+    explorer = trace.explore(word="red cat")
+    (phrase,) = [word for word in explorer.sides[0]["words"] if word["text"] == "red cat"]
+    levels = torch.frombuffer(bytearray(cut(explorer.blob, phrase["steps_at"])), dtype=torch.uint8)
+    maps = levels.view(5, *phrase["grid"]).float() / 255 * phrase["peak"]
+    expected = trace.attention["red cat"].at(step=2).mean().values
+    assert (maps[2] - expected).abs().max() <= phrase["peak"] / 255
+    explorer.word = "CAT"
+    explorer.word = ""
 
 
 @pytest.mark.parametrize(
@@ -131,7 +165,12 @@ def test_bad_input_is_told(trace, model, call, error, said):
 
 @pytest.mark.parametrize(
     ("trait", "value", "said"),
-    [("place", -1, "from 0 to 4"), ("place", 5, "5 steps are kept"), ("part", "x1", "x0, xt, eps")],
+    [
+        ("place", -1, "from 0 to 4"),
+        ("place", 5, "5 steps are kept"),
+        ("part", "x1", "x0, xt, eps"),
+        ("word", "dog", "'dog'. It shows a, red, cat, on, the, grass"),
+    ],
 )
 def test_what_is_not_there_cannot_be_shown(trace, trait, value, said):
     explorer = trace.explore()

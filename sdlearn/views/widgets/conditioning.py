@@ -201,14 +201,17 @@ class ConditioningExplorer(Widget):
 
     def _drawn(self, told: Told, seed: int) -> Image.Image:
         size, top, left = told
-        return self._model.generate(
+        trace = self._model.generate(
             self._prompt,
             seed=seed,
             original_size=(size, self._width(size)),
             crop=(top, left),
             record=(),
             **self._settings,
-        ).image
+        )
+        if trace.interrupted:  # half of a picture is none, and who stopped it wants no other
+            raise KeyboardInterrupt
+        return trace.image
 
 
 def conditioning(

@@ -39,10 +39,10 @@ class TraceExplorer(Widget):
 
     def __init__(self, traces: tuple[Trace, ...], *, frames: int, word: str) -> None:
         blob = Blob()
-        sides = [pack(trace, blob, frames=frames) for trace in traces]
+        sides = [pack(trace, blob, frames=frames, also=word) for trace in traces]
         last = max(len(side["steps"]) for side in sides) - 1
         super().__init__(sides=sides, blob=blob.bytes(), place=last, word=word)
-        self._first = traces[0]
+        self._first: Trace | None = traces[0]
 
     @traitlets.validate("place")
     def _known_place(self, proposal: Any) -> int:
@@ -54,15 +54,34 @@ class TraceExplorer(Widget):
             )
         return proposal["value"]
 
+    @traitlets.validate("word")
+    def _known_word(self, proposal: Any) -> str:
+        word = proposal["value"]
+        shown = {one["text"].lower(): one["text"] for side in self.sides for one in side["words"]}
+        if word and word.lower() not in shown:
+            raise ValueError(
+                f"word must be one that it shows, or '' for none; got {word!r}. It shows "
+                f"{', '.join(shown.values()) or 'none: the run kept no attention'}. A phrase is "
+                f"named when it is made: trace.explore(word={word!r})."
+            )
+        return word
+
     @traitlets.validate("part")
     def _known_part(self, proposal: Any) -> str:
         if proposal["value"] not in PARTS:
             raise ValueError(f"part must be one of {', '.join(PARTS)}, got {proposal['value']!r}.")
         return proposal["value"]
 
-    def figure(self) -> Figure:
+    def figure(self) -> Figure | None:
         """The first run's steps, in a row."""
+        if self._first is None:
+            return None
         return run(self._first)
+
+    def close(self) -> None:
+        """Close it, and let go of the runs and so of the model."""
+        super().close()
+        self._first = None
 
     def said(self) -> str:
         """What it shows, in a line of text."""
@@ -79,7 +98,7 @@ def explore(
         trace: The run of one picture; of a batch, take ``trace.of(0)``.
         other: A second run, shown beside it and moved in step.
         frames: At most so many steps, evenly chosen.
-        word: A word to light up at the beginning.
+        word: A word to light up at the beginning, or a phrase: it gets a button of its own.
     """
     if isinstance(frames, bool) or not isinstance(frames, int) or not 2 <= frames <= 100:
         raise ValueError(f"frames must be a whole number from 2 to 100, got {frames!r}.")

@@ -256,4 +256,4 @@ def _row(run: Sequence[Frame], levels: Sequence[float]) -> list[Image.Image]:
 
 def _title(name: str) -> str:
     words = textwrap.shorten(name, 48, placeholder="…")
-    return textwrap.fill(words, 13).replace("$", r"\$")  # between two of them is mathematics
+    return textwrap.fill(words, 13)

@@ -58,10 +58,16 @@ class GenerationExplorer(Widget):
     preview = traitlets.Bytes(b"").tag(sync=True)
 
     def __init__(
-        self, model: Any, settings: Mapping[str, Any], samplers: Sequence[str], judge: Judge | None
+        self,
+        model: Any,
+        settings: Mapping[str, Any],
+        samplers: Sequence[str],
+        judge: Judge | None,
+        sides: tuple[int, int],
     ) -> None:
         # Hooks and changes of the model in a cell must not meet those of the thread.
         self._model, self._judge = model.twin(), judge
+        self._sides = dict(zip(("height", "width"), sides, strict=True))
         self._own_sampler: str = model.schedule(2).name
         self._lock, self._worker = threading.RLock(), Worker()
         self._failed: Exception | None = None
@@ -166,7 +172,7 @@ class GenerationExplorer(Widget):
         """A job, and what became of it."""
         try:
             job(cancelled)
-            self._ended = True
+            self._ended = not self._worker.superseded  # else the next one's end is waited for
         except Cancelled:
             if not self._worker.superseded:
                 self._rest(said="Stopped.")
@@ -237,6 +243,7 @@ class GenerationExplorer(Widget):
             sampler=None if own else settings["sampler"],
             steps=steps,
             seed=settings["seed"],
+            **self._sides,
             record=("latents",),
             on_step=on_step,
         )
@@ -283,10 +290,12 @@ def generation(
     prompt: str,
     *,
     negative_prompt: str = "",
-    guidance_scale: float = 7.5,
+    guidance_scale: float | None = None,
     sampler: str | None = None,
     steps: int = 12,
     seed: int = 0,
+    height: int | None = None,
+    width: int | None = None,
     grid: Mapping[str, Sequence[Any]] | None = None,
     samplers: Sequence[str] = doors.SAMPLERS,
     judge: Judge | None = None,
@@ -300,10 +309,12 @@ def generation(
         model: From `sd.load`.
         prompt: What to draw at first.
         negative_prompt: What to go away from.
-        guidance_scale: 0 ignores the prompt, 1 is no guidance.
+        guidance_scale: 0 ignores the prompt, 1 is no guidance; None is the family's usual one.
         sampler: A name, or None for the model's own.
         steps: How many steps the sampler takes.
         seed: Where the noise comes from.
+        height: In pixels, or None for what the model learnt; so also ``width``.
+        width: In pixels.
         grid: Two settings and their values, the rows' first, such as
             ``{"guidance_scale": [1, 4, 8], "seed": [0, 1, 2]}``.
         samplers: The names on offer.
@@ -312,10 +323,13 @@ def generation(
     if judge is not None and not callable(judge):
         raise TypeError(
             "judge must be a function of a picture and its prompt, such as lambda picture, prompt: "
-            f"world.check(picture, world.parse(prompt)), got a {type(judge).__name__}."
+            f"world.check(picture, world.parse(prompt), 'stated'), got a {type(judge).__name__}."
         )
     if isinstance(samplers, str) or not isinstance(samplers, Sequence):
         raise TypeError(f'samplers must be names, such as ["ddim", "heun"], got {samplers!r:.60}.')
+    sides = model.sides(height, width)
+    if guidance_scale is None:
+        guidance_scale = model.family.guidance
     given = {
         "prompt": prompt,
         "negative_prompt": negative_prompt,
@@ -324,7 +338,7 @@ def generation(
         "steps": steps,
         "seed": seed,
     }
-    explorer = GenerationExplorer(model, given, samplers, judge)
+    explorer = GenerationExplorer(model, given, samplers, judge, sides)
     try:
         axes = None if grid is None else doors.axes(grid, explorer._checked)
         explorer.draw()

@@ -17,6 +17,7 @@ from sdlearn.views.figure import Figure
 from sdlearn.views.runs import evenly
 from sdlearn.views.strips import grid, strip
 from sdlearn.views.widgets.packing import LONGEST, Blob
+from sdlearn.views.widgets.sheets import as_shown
 from sdlearn.views.widgets.widget import Widget, source
 
 KINDS = ("linear", "spherical")
@@ -71,6 +72,7 @@ class LatentExplorer(Widget):
             blob=blob.bytes(),
         )
         self.latent: Tensor | None = first
+        self._first: Tensor | None = first
         self._model = model
 
     def answer(self, what: str, **given: Any) -> tuple[dict[str, Any], list[bytes]]:
@@ -89,7 +91,7 @@ class LatentExplorer(Widget):
     def close(self) -> None:
         """Close it, and let go of the model."""
         super().close()
-        self._model, self._pictures, self.latent = None, {}, None
+        self._model, self._pictures, self.latent, self._first = None, {}, None, None
 
     def figure(self) -> Figure | None:
         """The walk in both ways; of a single latent, its channels."""
@@ -105,7 +107,7 @@ class LatentExplorer(Widget):
                 alt=f"{len(chosen)} decoded pictures on the way from one latent to another: above "
                 "on a straight line, below on the arc between them.",
             )
-        channels = self.latent[0].float().cpu() / 3
+        channels = self._first[0].float().cpu() / 3
         return strip(
             [linear[0], *channels],
             ["decoded", *(f"channel {i}" for i in range(len(channels)))],
@@ -154,7 +156,7 @@ def between(a: Tensor, b: Tensor, share: float, kind: str) -> Tensor:
     """A latent on the way from one to another: straight ahead, or along the arc."""
     cosine = float((a * b).sum() / (a.norm() * b.norm()))
     angle = math.acos(min(max(cosine, -1.0), 1.0))
-    if kind == "linear" or math.sin(angle) < 1e-6:
+    if kind == "linear" or not math.sin(angle) >= 1e-6:  # of a latent of zeros it is no number
         return (1 - share) * a + share * b
     far, near = math.sin((1 - share) * angle), math.sin(share * angle)
     return (far * a + near * b) / math.sin(angle)
@@ -166,7 +168,7 @@ def _latent_of(model: Any, name: str, given: Any) -> Tensor:
     elif isinstance(given, Tensor):
         found = given[None] if given.ndim == 3 else given
     elif isinstance(given, Image.Image):
-        found = model.to_latent(given).mean
+        found = model.to_latent(as_shown(given)).mean
     else:
         raise TypeError(
             f"{name} must be a picture, a run or a latent, got a {type(given).__name__}. "

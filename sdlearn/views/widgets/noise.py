@@ -15,6 +15,7 @@ from torch import Tensor
 from sdlearn.views.figure import Figure
 from sdlearn.views.strips import grid
 from sdlearn.views.widgets.packing import Blob
+from sdlearn.views.widgets.sheets import as_shown
 from sdlearn.views.widgets.widget import Widget, source
 
 MOST = 6
@@ -158,7 +159,7 @@ def _square(name: str, picture: Any, side: int) -> Image.Image:
             f"pictures: {name!r} must be a PIL picture, got {type(picture).__name__}. "
             "PIL.Image.open(path) reads one from a file."
         )
-    return ImageOps.fit(picture.convert("RGB"), (side, side), Image.Resampling.LANCZOS)
+    return ImageOps.fit(as_shown(picture), (side, side), Image.Resampling.LANCZOS)
 
 
 def _alpha_bars(name: str, schedule: Any) -> Tensor:

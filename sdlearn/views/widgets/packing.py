@@ -44,7 +44,9 @@ class Blob:
         return b"".join(self.parts)
 
 
-def pack(trace: Trace, blob: Blob, *, frames: int = 32, side: int = 192) -> dict[str, Any]:
+def pack(
+    trace: Trace, blob: Blob, *, frames: int = 32, side: int = 192, also: str = ""
+) -> dict[str, Any]:
     """Put a run into a blob, and return its header.
 
     Args:
@@ -52,6 +54,7 @@ def pack(trace: Trace, blob: Blob, *, frames: int = 32, side: int = 192) -> dict
         blob: Where the bytes go.
         frames: At most so many steps, evenly chosen, the first and the last among them.
         side: The longest side of its pictures in the page, in pixels.
+        also: A word or a phrase whose maps are wanted beside those of the prompt's single words.
     """
     one_of_a_batch(trace)
     if not trace.steps:
@@ -77,7 +80,7 @@ def pack(trace: Trace, blob: Blob, *, frames: int = 32, side: int = 192) -> dict
     }
     matrix = trace.preview_matrix
     header["matrix"] = None if matrix is None else matrix.tolist()
-    header["words"] = _words(trace, [step.index for step in steps], blob)
+    header["words"] = _words(trace, [step.index for step in steps], blob, also)
     return header
 
 
@@ -123,14 +126,14 @@ def _latents(tensors: Sequence[Tensor], blob: Blob) -> dict[str, Any]:
     return {"at": blob.add(b"".join(levels)), "low": lows, "high": highs}
 
 
-def _words(trace: Trace, shown: Sequence[int], blob: Blob) -> list[dict[str, Any]]:
+def _words(trace: Trace, shown: Sequence[int], blob: Blob, also: str = "") -> list[dict[str, Any]]:
     """Each word's maps: of every step (over all layers), and of every layer (over all steps)."""
     if "attention" not in trace.recorded:
         return []
     attention, found = trace.attention, []
     seen = [word.text for word in attention.words.items if word.positions]  # others were cut off
     unique: dict[str, str] = {}  # capitals or not, it is one word to the tokenizer
-    for text in seen:
+    for text in [*seen, *filter(None, [also])]:
         unique.setdefault(text.lower(), text)
     for word in unique.values():
         maps = attention[word]

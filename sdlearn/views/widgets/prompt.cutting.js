@@ -16,7 +16,7 @@ const GLUED = /^(?:\p{M}|[\u{1f3fb}-\u{1f3ff}])$/u;
 const CLUSTER = /[^\p{M}\u1161-\u1175\u11a8-\u11c2]?[\p{M}\u1161-\u1175\u11a8-\u11c2]*/gu;
 const BLANK = /\p{White_Space}/u;
 const CHUNK = /<\|(?:start|end)oftext\|>|'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^ \p{L}\p{N}]+/gu;
-const IN_CAPITALS = /(?<=^<\|)(?:start|end)oftext(?=\|>$)/g; // typed so, it is no start and no end, but text
+const IN_CAPITALS = /^(<\|)((?:start|end)oftext)(\|>)$/; // typed so, it is no start and no end, but text
 
 // Byte pair encoding works on a text's bytes, and each of them has a letter: "a" its own, others "Ġ".
 const BYTES = (() => {
@@ -75,10 +75,12 @@ class Tokenizer {
         continue;
       }
       for (const { 0: chunk, index } of part.matchAll(CHUNK)) {
-        for (const [word, inside] of apart(chunk, IN_CAPITALS)) {
-          for (const { id, first, last } of this.tokensOf(word, begin + index + inside)) {
+        let at = begin + index;
+        for (const word of IN_CAPITALS.exec(chunk)?.slice(1) ?? [chunk]) {
+          for (const { id, first, last } of this.tokensOf(word, at)) {
             tokens.push({ id, begin: from[first], end: to[last] });
           }
+          at += word.length;
         }
       }
     }

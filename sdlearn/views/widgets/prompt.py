@@ -74,6 +74,12 @@ class PromptExplorer(Widget):
         """The first prompt's tokens, in a row."""
         return chips(self._first)
 
+    def close(self) -> None:
+        """Close it, and let go of the model."""
+        super().close()
+        self._model = self._clip = None
+        self._rows = torch.zeros(0)
+
     def said(self) -> str:
         """What it shows, in a line of text."""
         others = "".join(f", beside “{one['second']}”" for one in self.known[:1])
@@ -81,6 +87,8 @@ class PromptExplorer(Widget):
 
     def answer(self, what: str, **given: Any) -> tuple[dict[str, Any], list[bytes]]:
         """Answer "compare" (prompts `first` and `second`) and "near" (a token's `id`)."""
+        if self._model is None:
+            raise ValueError("This explorer was closed. Run the cell again.")
         if what == "compare":
             return self._compare(**given)
         if what == "near":

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 from sdlearn.views.figure import Figure
 from sdlearn.views.strips import grid as rows_of_pictures
@@ -68,10 +68,20 @@ def figure_of_one(picture: Image.Image, shown: Mapping[str, Any]) -> Figure:
     return Figure(drawing, f"A picture for {told}.", pictures=True)
 
 
+def as_shown(picture: Image.Image) -> Image.Image:
+    """A picture of the user's as a page shows it: upright, and white where it is transparent."""
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode in ("RGB", "L") and "transparency" not in picture.info:
+        return picture.convert("RGB")
+    picture = picture.convert("RGBA")
+    ground = Image.new("RGBA", picture.size, "white")
+    return Image.alpha_composite(ground, picture).convert("RGB")
+
+
 def _size(cells: Sequence[Image.Image | None]) -> tuple[int, int]:
     return next(picture.size for picture in cells if picture is not None)
 
 
 def _title(name: str, value: Any) -> str:
     words = textwrap.shorten(settings.said(name, value), 48, placeholder="…")
-    return textwrap.fill(words, 16).replace("$", r"\$")  # between two of them is mathematics
+    return textwrap.fill(words, 16)
