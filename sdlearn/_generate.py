@@ -20,6 +20,10 @@ KEY = "sdlearn"
 """Under this name a PNG's text holds the settings, as JSON."""
 
 
+EXPECTED = (ValueError, TypeError, LookupError, OSError, RuntimeError, MemoryError, ImportError)
+"""What a wrong wish may raise: of a word, a file, a repository, memory, a package."""
+
+
 class GenerateError(Exception):
     """Something that the person at the keyboard can put right; the message says how."""
 
@@ -30,7 +34,7 @@ def generate(asked: Namespace) -> bool:
     _check_paths(asked, out)
     try:
         trace = _run(asked)
-    except (ValueError, TypeError, OSError, RuntimeError, MemoryError, KeyError) as error:
+    except EXPECTED as error:
         raise GenerateError(_as_options(str(error))) from error
     if not trace.steps:
         return False
@@ -106,21 +110,21 @@ def _run(asked: Namespace) -> Trace:
     draw: Callable[..., Trace] = model.generate
     given: list[Any] = []
     if asked.image:
-        given.append(_opened(asked.image, "RGB"))
+        given.append(_opened(asked.image).convert("RGB"))
         draw = model.image_to_image
     if asked.mask:
-        given.append(_opened(asked.mask, "L"))
+        given.append(_opened(asked.mask))
         draw = model.inpaint
     with tqdm(desc=model.name, unit="step", disable=asked.quiet, leave=False) as bar:
         return draw(*given, asked.prompt, on_step=lambda step: bar.update(), **options)
 
 
-def _opened(path: str, mode: str) -> Image.Image:
+def _opened(path: str) -> Image.Image:
     """A picture as it is looked at: a camera that was held upright says so, and turns nothing."""
     from PIL import Image, ImageOps
 
     with Image.open(path) as picture:
-        return ImageOps.exif_transpose(picture).convert(mode)
+        return ImageOps.exif_transpose(picture)
 
 
 def _check_paths(asked: Namespace, out: Path) -> None:

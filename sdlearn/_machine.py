@@ -38,14 +38,19 @@ def memory() -> tuple[int | None, int | None]:
         return None, None
 
 
-def _memory_linux() -> tuple[int, int]:
-    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+def _memory_linux(root: Path = Path("/")) -> tuple[int, int]:
+    lines = (root / "proc" / "meminfo").read_text(encoding="ascii").splitlines()
     kib = {name: int(rest.split()[0]) for name, rest in (line.split(":") for line in lines)}
     free, total = kib["MemAvailable"] * 1024, kib["MemTotal"] * 1024
-    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+    group = root / "sys" / "fs" / "cgroup"
+    limit, used = group / "memory.max", group / "memory.current"
     if limit.is_file() and limit.read_text().strip().isdigit():  # a container with less than all
         total = min(total, int(limit.read_text()))
-        free = min(free, total - int(used.read_text()))
+        stat = (group / "memory.stat").read_text().splitlines()
+        parts = {name: int(size) for name, size in (line.split() for line in stat)}
+        # Files that were read stay in memory as long as nobody needs it, and are counted as used.
+        kept = parts.get("inactive_file", 0) + parts.get("active_file", 0)
+        free = max(0, min(free, total - int(used.read_text()) + kept))
     return free, total
 
 

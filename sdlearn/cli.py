@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     draw.add_argument("--negative", metavar="TEXT", help="a prompt to go away from")
     draw.add_argument("--seed", nargs="+", default=["0"], metavar="N", help="a picture for each")
-    draw.add_argument("--steps", type=positive, default=25, metavar="N", help="(25)")
+    draw.add_argument("--steps", type=positive, metavar="N", help="(25; a Turbo: 4)")
     draw.add_argument("--guidance", type=float, metavar="S", help="its scale (the model's usual)")
     draw.add_argument(
         "--sampler",
@@ -98,7 +98,11 @@ def _parser() -> argparse.ArgumentParser:
     draw.add_argument(
         "--words", nargs="+", default=[], metavar="WORD", help="rows of --strip: where they looked"
     )
-    draw.add_argument("--device", metavar="NAME", help="cpu, cuda, mps (the best that is here)")
+    draw.add_argument(
+        "--device",
+        metavar="NAME",
+        help="cpu, cuda, mps (the best that is here; for a pocket model cpu)",
+    )
     draw.add_argument("--dtype", metavar="NAME", help="float32, float16, bfloat16")
     draw.add_argument("--quiet", action="store_true", help="no progress bar")
     draw.set_defaults(run=_generate, parser=draw, last=(prompt, ("seed", "words")))

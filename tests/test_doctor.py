@@ -182,3 +182,24 @@ def test_torchs_build_is_read_without_importing_it():
     import torch
 
     assert _doctor._torch_cuda() == torch.version.cuda
+
+
+def test_files_that_were_read_don_t_fill_a_containers_memory(tmp_path):
+    """They stay there as long as nobody needs the room, and the container counts them as used."""
+    group = tmp_path / "sys" / "fs" / "cgroup"
+    group.mkdir(parents=True)
+    (tmp_path / "proc").mkdir()
+    kib = GIB // 1024
+    meminfo = f"MemTotal: {64 * kib} kB\nMemAvailable: {50 * kib} kB\n"
+    (tmp_path / "proc" / "meminfo").write_text(meminfo)
+    assert _machine._memory_linux(tmp_path) == (50 * GIB, 64 * GIB)
+    (group / "memory.max").write_text("max\n")
+    assert _machine._memory_linux(tmp_path) == (50 * GIB, 64 * GIB)
+    (group / "memory.max").write_text(f"{8 * GIB}\n")
+    (group / "memory.current").write_text(f"{7 * GIB}\n")
+    (group / "memory.stat").write_text(
+        f"anon {3 * GIB}\ninactive_file {3 * GIB}\nactive_file {GIB}\n"
+    )
+    assert _machine._memory_linux(tmp_path) == (5 * GIB, 8 * GIB)
+    (group / "memory.current").write_text(f"{13 * GIB}\n")  # the limit was lowered meanwhile
+    assert _machine._memory_linux(tmp_path) == (0, 8 * GIB)

@@ -97,9 +97,8 @@ def test_pictures_and_masks_are_taken_as_they_are_looked_at(tmp_path):
     path = tmp_path / "camera.png"
     Image.fromarray(np.rot90(upright)).save(path, exif=exif)
     assert Image.open(path).size == (24, 16)
-    for mode in ("L", "RGB"):
-        seen = _generate._opened(str(path), mode)
-        assert seen.mode == mode and np.array_equal(seen.convert("L"), upright)
+    seen = _generate._opened(str(path))
+    assert seen.mode == "L" and np.array_equal(seen, upright)
 
 
 def test_a_format_that_no_strip_has_is_refused_before_the_work(monkeypatch, tmp_path, capsys):
@@ -235,3 +234,14 @@ def test_stopped_while_loading(monkeypatch, capsys):
     monkeypatch.setattr(sd_models, "load", press)
     assert main(["generate", PROMPT, "--quiet"]) == 130
     assert "stopped" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [LookupError("None of these repositories"), ImportError("scipy")])
+def test_what_the_hub_or_a_package_lacks_is_said_in_one_line(error, folder, monkeypatch, capsys):
+    def lacking(*given, **options):
+        raise error
+
+    monkeypatch.setattr("sdlearn.models.load", lacking)
+    assert draw(folder) == 1
+    told = capsys.readouterr().err
+    assert str(error) in told and "Traceback" not in told

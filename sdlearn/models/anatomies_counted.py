@@ -31,19 +31,20 @@ def of_parts(parts: Any, name: str) -> Anatomy:
             given[part] = parts.networks[part].config.to_dict()
     given["scheduler"] = {"_class_name": type(parts.scheduler).__name__, **parts.scheduler.config}
     given["settings"] = dict(parts.settings)
-    return of_configs(given, name)
+    return of_configs(given, name, parts.family)
 
 
-def of_configs(given: Mapping[str, Config], name: str) -> Anatomy:
+def of_configs(given: Mapping[str, Config], name: str, family: Family | None = None) -> Anatomy:
     """The anatomy that configs tell, by part: "unet", "vae", "text_encoder", ...
 
     Args:
         given: The configs.
         name: What the model is called.
+        family: Which it is, where that is known: a scheduler may have been changed since.
     """
     if "unet" not in given:
         raise ValueError(f"{name} has no U-Net, so it is no Stable Diffusion.")
-    family = recognise(
+    family = family or recognise(
         given["unet"],
         given.get("scheduler", {}),
         given.get("text_encoder"),

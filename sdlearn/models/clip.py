@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sdlearn.models import hub
-from sdlearn.models.catalogue import PUBLISHED
+from sdlearn.models.catalogue import POCKET, PUBLISHED
 from sdlearn.models.classes import class_of
 from sdlearn.models.configs import read_json
 from sdlearn.models.files import read_weights, weights_file
@@ -168,12 +168,13 @@ def load(
             SDLEARN_MODEL names, or "pocket-sd15". A folder of a whole CLIP will do as well.
         other_half: Where the picture half lies, if not where it is looked for: the folder of a
             pocket CLIP, or of a whole CLIP, such as ``openai/clip-vit-large-patch14`` fetched.
-        device: Such as "cuda" or "cpu". None takes the best that is here.
+        device: Such as "cuda" or "cpu". None takes the best that is here; for a pocket model's
+            that is the CPU.
     """
-    place = choose_device(device)
     if isinstance(name, str | PathLike) and _is_whole(Path(name).expanduser()):
-        return _whole(Path(name).expanduser(), Path(name).name, place)
+        return _whole(Path(name).expanduser(), Path(name).name, choose_device(device))
     found = find(name)
+    place = choose_device(device, pocket=found.pocket or found.name in POCKET)
     half = _other_half(found) if other_half is None else Path(other_half).expanduser()
     if _is_whole(half):
         return _whole(half, found.name, place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from sdlearn.models.catalogue import PUBLISHED, unknown
 
 PARTS = ("unet", "vae", "text_encoder", "text_encoder_2", "scheduler", "settings")
 Configs = dict[str, dict[str, Any]]
+OLD_SIDE = 64
+"""The side of the latents that SD 1.x learnt from, and the oldest of SD 2.x."""
 
 
 def published_configs(name: str) -> Configs:
@@ -41,7 +44,23 @@ def folder_configs(folder: Path) -> Configs:
     configs = {part: read_json(path) for part, path in files.items() if path.is_file()}
     index = folder / "model_index.json"
     configs["settings"] = settings_of(read_json(index)) if index.is_file() else {}
+    if "unet" in configs:
+        configs["unet"] = _with_its_size(configs["unet"])
     return configs
+
+
+def _with_its_size(unet: dict[str, Any]) -> dict[str, Any]:
+    """A U-Net's config, with the size that pipelines give it: the oldest files say another.
+
+    Before diffusers 0.9 a number was taken over that the first Stable Diffusion's file had and
+    nobody used. They had learnt from latents of 64 x 64.
+    """
+    written = re.match(r"0\.(\d+)", str(unet.get("_diffusers_version", "")))
+    side = unet.get("sample_size")
+    old = written is not None and int(written[1]) < 9
+    if old and isinstance(side, int) and side < OLD_SIDE and not unet.get("addition_embed_type"):
+        return {**unet, "sample_size": OLD_SIDE}
+    return unet
 
 
 def settings_of(index: dict[str, Any]) -> dict[str, Any]:

@@ -71,13 +71,18 @@ def weights_file(folder: Path, dtype: torch.dtype) -> Path:
     """
     if folder.is_file():
         raise ValueError(unlinked(folder))
+    broken = None
     for half in (False, True) if dtype == torch.float32 else (True, False):
         for stem in STEMS:
             name = f"{stem}.fp16.safetensors" if half else f"{stem}.safetensors"
             index = f"{stem}.safetensors.index{'.fp16' if half else ''}.json"
             for path in (folder / name, folder / index):
-                if path.is_file():
+                if path.is_file() and all(file.is_file() for file in _files(path)):
                     return path
+                if path.is_file():  # an index of files that were never fetched
+                    broken = broken or path
+    if broken is not None:
+        return broken  # `check` says what lacks
     pickles = [path for path in sorted(folder.glob("*")) if path.suffix in PICKLED]
     if pickles:
         raise ValueError(refusal(pickles[0], folder.parent))

@@ -153,7 +153,8 @@ def as_pipelines_take_it(scheduler: Any) -> Any:
         for key, right in (("steps_offset", 1), ("clip_sample", False))
         if scheduler.config.get(key, right) != right
     }
-    return type(scheduler).from_config({**scheduler.config, **fixes}) if fixes else scheduler
+    scheduler.register_to_config(**fixes)  # in place: from_config forgets what was filled in
+    return scheduler
 
 
 def load_tokenizer(folder: Path) -> Any:

@@ -68,11 +68,28 @@ def snapshot(repository: str, revision: str = "main", cache: Path | None = None)
 
 
 def cached(
-    repositories: Iterable[str], revision: str = "main", cache: Path | None = None
+    repositories: Iterable[str],
+    revision: str = "main",
+    cache: Path | None = None,
+    *,
+    pickles: bool = True,
 ) -> Path | None:
-    """Return the first snapshot of these repositories that is a whole pipeline, or None."""
+    """Return the first snapshot of these repositories that is a whole pipeline, or None.
+
+    One whose weights are safetensors comes before one that has them as pickles only.
+
+    Args:
+        repositories: Their names, the likeliest first.
+        revision: A branch, a tag or a commit.
+        cache: The cache's folder, if not the usual one.
+        pickles: Whether one with pickles will do, so that `load` can say what is to be done.
+    """
     found = [snapshot(repository, revision, cache) for repository in repositories]
-    return next((path for path in found if path and not lacking(path)), None)
+    for allowed in (False, True) if pickles else (False,):
+        for path in found:
+            if path and not lacking(path, pickles=allowed):
+                return path
+    return None
 
 
 def begun(
@@ -84,21 +101,24 @@ def begun(
     return next((path for path in named if lacking(path)), None)
 
 
-def lacking(folder: Path) -> list[str]:
+def lacking(folder: Path, *, pickles: bool = True) -> list[str]:
     """Return what a snapshot lacks of what its index names: nothing, if it came whole.
 
     The Hub's library links each file into the snapshot when it has all of it, so to be there is
-    to be whole. Pickles count as weights here: `load` says why it opens none.
+    to be whole. `load` opens no pickles, and says why.
 
     Args:
         folder: The snapshot.
+        pickles: Whether they count as weights here.
     """
     try:
         index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
         named = {part for part, entry in index.items() if isinstance(entry, list) and any(entry)}
     except (OSError, ValueError, AttributeError):
         return ["model_index.json"]
-    lacks = [part for part in NETWORKS if part in named and not _has_weights(folder / part)]
+    lacks = [
+        part for part in NETWORKS if part in named and not _has_weights(folder / part, pickles)
+    ]
     for part, choices in NEEDED.items():
         here = [all((folder / part / file).is_file() for file in files) for files in choices]
         if part in named and not any(here):
@@ -106,7 +126,7 @@ def lacking(folder: Path) -> list[str]:
     return lacks
 
 
-def _has_weights(folder: Path) -> bool:
+def _has_weights(folder: Path, pickles: bool) -> bool:
     """Whether a network's config lies there, and its weights, in one file or in several."""
     if not (folder / "config.json").is_file():
         return False
@@ -117,7 +137,7 @@ def _has_weights(folder: Path) -> bool:
             continue
         if names and all((folder / name).is_file() for name in names):
             return True
-    endings = (".safetensors", ".fp16.safetensors", ".bin", ".fp16.bin")
+    endings = (".safetensors", ".fp16.safetensors", *((".bin", ".fp16.bin") if pickles else ()))
     names = (*STEMS, "pytorch_model")
     return any((folder / f"{name}{ending}").is_file() for name in names for ending in endings)
 

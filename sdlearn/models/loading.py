@@ -170,7 +170,7 @@ def find(
         # Asked for by a repository's own name, that one comes first.
         repositories = tuple(dict.fromkeys((*([text] if "/" in text else []), *entry.repositories)))
         version = revision or entry.revision
-        path = hub.cached(repositories, version)
+        path = hub.cached(repositories, version, pickles=not download)
         if path is None and not download:
             raise hub.missing(entry)
         return Found(entry.name, path or hub.fetch(repositories, version))
@@ -198,7 +198,7 @@ def _elsewhere(name: str | PathLike[str], text: str, revision: str, download: bo
     owner_and_name = text.count("/") == 1 and not text.startswith((".", "~", "/"))
     looks_like_file = Path(text).suffix in (".safetensors", *PICKLED)
     if isinstance(name, str) and owner_and_name and not looks_like_file:
-        path = hub.cached([text], revision)
+        path = hub.cached([text], revision, pickles=not download)
         if path or download:
             return Found(text.rpartition("/")[2], path or hub.fetch([text], revision))
         raise hub.absent(text, revision)
@@ -214,8 +214,9 @@ def _parts(
     tokenizer: str | PathLike[str] | None,
     config: str | PathLike[str] | None,
 ) -> Parts:
-    place = choose_device(device)
-    precision = choose_dtype(dtype, place, pocket=found.pocket or found.name in POCKET)
+    pocket = found.pocket or found.name in POCKET
+    place = choose_device(device, pocket=pocket)
+    precision = choose_dtype(dtype, place, pocket=pocket)
     if found.path.is_dir():
         if tokenizer is not None or config is not None:
             raise ValueError(

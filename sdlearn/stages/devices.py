@@ -17,8 +17,16 @@ DTYPES = {
 }
 
 
-def choose_device(asked: str | torch.device | None = None) -> torch.device:
-    """Return the device that was asked for, or the best that is here: CUDA, then MPS, then CPU."""
+def choose_device(asked: str | torch.device | None = None, *, pocket: bool = False) -> torch.device:
+    """Return the device that was asked for, or the best that is here: CUDA, then MPS, then CPU.
+
+    Args:
+        asked: A device, or None.
+        pocket: A pocket model takes a second for a picture on any CPU. It stays there unless
+            somebody asks, so that the lessons show the same numbers on every machine.
+    """
+    if asked is None and pocket:
+        return torch.device("cpu")
     if asked is None:
         if torch.cuda.is_available():
             return torch.device("cuda")

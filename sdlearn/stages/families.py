@@ -75,6 +75,18 @@ class Family:
         """Whether pooled text, sizes and crops go into the U-Net beside the words."""
         return self.name.startswith("sdxl")
 
+    @property
+    def guidance(self) -> float:
+        """The guidance that it is usually drawn with."""
+        if self.turbo:
+            return 1.0
+        return 5.0 if self.is_sdxl else 7.5
+
+    @property
+    def steps(self) -> int:
+        """In how many steps it usually draws."""
+        return 4 if self.turbo else 25
+
     def __str__(self) -> str:
         """The family as a person would say it, such as "SD 2.x (v-prediction, inpainting)"."""
         titles = {"sd1": "SD 1.x", "sd2": "SD 2.x", "sdxl": "SDXL", "sdxl-refiner": "SDXL refiner"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,13 @@ def pixels_of(model: Model, picture: Any, request: Request) -> Tensor:
     width = several[0].width if request.width is None else request.width
     height = checks.side("height", height, model.factor)
     width = checks.side("width", width, model.factor)
+    learnt = model.size
+    if request.height is None and request.width is None and width * height > 4 * math.prod(learnt):
+        checks.warn(
+            f"The picture is {width} x {height}, and {model.name} learnt from pictures of "
+            f"{learnt[1]} x {learnt[0]}: on larger ones it takes long and draws badly. Say height= "
+            "and width=, and the picture is brought to that size."
+        )
     return torch.cat([latents.from_pil(one, (height, width)) for one in several])
 
 

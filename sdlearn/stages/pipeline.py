@@ -169,7 +169,7 @@ class Model:
         prompt: str | Sequence[str] | Prompt,
         *,
         negative_prompt: str | Sequence[str] | Prompt | None = None,
-        steps: int = 25,
+        steps: int | None = None,
         guidance_scale: float | None = None,
         guidance_rescale: float = 0.0,
         sampler: Any = None,
@@ -187,7 +187,7 @@ class Model:
         Args:
             prompt: What to draw; several prompts draw several pictures.
             negative_prompt: What to go away from; None is the model's own emptiness.
-            steps: How many steps the sampler takes.
+            steps: How many steps the sampler takes; None is 25, and 4 for a Turbo.
             guidance_scale: 0 ignores the prompt, 1 is no guidance; None is what is usual for
                 the family: 7.5, 5 for SDXL, none for Turbo.
             guidance_rescale: How much of the contrast to give back, 0 to 1.
@@ -206,7 +206,8 @@ class Model:
             **more: karras; eta (DDIM); denoising_end (for a refiner to go on). SDXL's also take
                 prompt_2 and negative_prompt_2, and what the picture pretends to be: original_size,
                 crop and target_size (vertical first), and negative_original_size,
-                negative_crop and negative_target_size for what to go away from. The refiner
+                negative_crop and negative_target_size for what to go away from. (Each acts by
+                itself; diffusers' pipeline hears them only with both negative sizes.) The refiner
                 takes aesthetic_score and negative_aesthetic_score for target_size.
         """
         request = Request.of("generate", _given(locals()), self.family)
@@ -218,7 +219,7 @@ class Model:
         prompt: str | Sequence[str] | Prompt,
         *,
         strength: float | None = None,
-        steps: int = 25,
+        steps: int | None = None,
         **settings: Any,
     ) -> Trace:
         """Draw a picture from another: add noise to it, part of the way, and denoise.
@@ -243,7 +244,7 @@ class Model:
         prompt: str | Sequence[str] | Prompt,
         *,
         strength: float = 1.0,
-        steps: int = 25,
+        steps: int | None = None,
         **settings: Any,
     ) -> Trace:
         """Draw into a picture, where a mask says so.

@@ -37,7 +37,7 @@ def prompts(
             return cond.zeros().repeated(each)
         texts = _for_each("negative_prompt", "" if negative is None else negative, len(cond))
         texts_2 = None
-        if negative_2 is not None:
+        if negative_2 not in (None, ""):  # as in diffusers, where "" is the same as the first
             texts_2 = _for_each("negative_prompt_2", negative_2, len(cond))
         return text.encode(model.parts, texts, texts_2).repeated(each)
 

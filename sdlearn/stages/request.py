@@ -93,6 +93,8 @@ class Request:
                 raise TypeError(f"{name} is for {' and '.join(FOR[name])}, not for {method}.")
             if name not in known:
                 raise checks.unknown(name, allowed)
+        if given.get("steps") is None:
+            given = {**given, "steps": family.steps}
         request = cls(**{**given, "seed": checks.seeds(given.get("seed", 0))})
         for names, whose, allowed in (
             (REFINER_ONLY, "SDXL's refiner", family.name == "sdxl-refiner"),
@@ -158,9 +160,7 @@ class Request:
         """The guidance that was asked for, or the family's usual one."""
         if self.guidance_scale is not None:
             return float(self.guidance_scale)
-        if family.turbo:
-            return 1.0
-        return 5.0 if family.is_sdxl else 7.5
+        return family.guidance
 
     def count(self, prompt: Any, pictures: int = 1) -> int:
         """How many pictures: as many as prompts, seeds or given pictures."""
@@ -296,6 +296,7 @@ class Request:
 def _free(device: torch.device) -> int:
     """The memory that is free where a run's tensors lie, and its records with them."""
     if device.type != "cuda":
-        return _machine.memory()[0] or UNKNOWN
+        free = _machine.memory()[0]
+        return UNKNOWN if free is None else free
     held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return torch.cuda.mem_get_info(device)[0] + held  # what torch holds in reserve is free, too

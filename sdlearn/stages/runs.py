@@ -149,7 +149,7 @@ def into_hole(model: Model, picture: Any, mask: Any, prompt: Any, request: Reque
     height, width = whole.shape[-2:]
     if isinstance(mask, Image.Image) and mask.size == checks.pictures(picture)[0].size:
         # brought to the size that was asked for, as the picture was
-        mask = mask.convert("L").resize((width, height), Image.Resampling.LANCZOS)
+        mask = mask.resize((width, height), Image.Resampling.LANCZOS).convert("L")
     hole = checks.mask(mask, height, width)
     small = in_places(hole, model.factor)
     count = request.count(prompt)

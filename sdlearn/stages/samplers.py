@@ -195,7 +195,21 @@ def _made(kind: type, config: Mapping[str, Any], settings: dict[str, Any]) -> An
             )
         if name not in known:
             raise checks.unknown(name, [other for other in known if other != "self"])
-    return kind.from_config(config, **settings)
+    return kind.from_config(_as_it_is(known, config), **settings)
+
+
+def _as_it_is(known: Mapping[str, inspect.Parameter], config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config whose later changes stay: diffusers forgets what a constructor filled in itself.
+
+    Pipelines mend old settings in place, and people change some; those are listed as filled in,
+    and have another value by now.
+    """
+    still = [
+        name
+        for name in config.get("_use_default_values", ())
+        if name in known and repr(config.get(name)) == repr(known[name].default)
+    ]
+    return {**config, "_use_default_values": still}
 
 
 def _plain(name: str) -> str:

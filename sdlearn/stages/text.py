@@ -7,6 +7,7 @@ SD 2.x's encoder was published without its last layer, so that it needs no case 
 from __future__ import annotations
 
 import html
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -217,11 +218,12 @@ def encode(
     Args:
         parts: The model's parts.
         texts: A prompt, or several.
-        texts_2: Another wording for SDXL's second encoder; None gives both the same.
+        texts_2: Another wording for SDXL's second encoder; None gives both the same, and so does
+            "", as in diffusers. " " is read as nothing.
         skip: How many of each encoder's last layers to leave out.
     """
     texts = check_texts("prompt", texts)
-    texts_2 = texts if texts_2 is None else check_texts("prompt_2", texts_2)
+    texts_2 = texts if texts_2 in (None, "") else check_texts("prompt_2", texts_2)
     if len(texts_2) != len(texts):
         raise ValueError(f"There are {len(texts)} prompts and {len(texts_2)} of prompt_2.")
     if parts.text_encoder is None and parts.text_encoder_2 is None:
@@ -276,7 +278,7 @@ def _read(parts: Parts, name: str, texts: tuple[str, ...], skip: int) -> Encoded
     tokenizer = getattr(parts, name.replace("text_encoder", "tokenizer"))
     if tokenizer is None:
         raise ValueError(f"This model has a {name}, but no tokenizer for it.")
-    tokens, ids, mask = tokenize(tokenizer, texts)
+    tokens, ids, mask = tokenize(tokenizer, [written_out(tokenizer, text) for text in texts])
     ids = ids.to(encoder.device)
     if parts.family.is_sdxl:
         answer = encoder(ids, output_hidden_states=True)
@@ -291,6 +293,24 @@ def _read(parts: Parts, name: str, texts: tuple[str, ...], skip: int) -> Encoded
             norm = getattr(encoder, "text_model", encoder).final_layer_norm
             embeddings = norm(answer.hidden_states[-1 - skip])
     return Encoded(name, tokens, ids, embeddings, pooled, _inside(encoder))
+
+
+def written_out(tokenizer: Any, text: str) -> str:
+    """A text in which a learned word of several vectors stands with all of them.
+
+    Textual inversion may learn several for one word, and adds them to the tokenizer as "<cat>",
+    "<cat>_1" and so on; diffusers' pipelines write them out where somebody says "<cat>".
+    """
+    added = tokenizer.added_tokens_encoder
+    if not any(f"{word}_1" in added for word in added):
+        return text
+    for piece in dict.fromkeys(tokenizer.tokenize(text)):
+        if piece in added and f"{piece}_1" in added:
+            numbers = itertools.takewhile(
+                lambda n, p=piece: f"{p}_{n}" in added, itertools.count(1)
+            )
+            text = text.replace(piece, " ".join([piece, *(f"{piece}_{n}" for n in numbers)]))
+    return text
 
 
 def tokenize(tokenizer: Any, texts: Sequence[str]) -> tuple[tuple[Tokens, ...], Tensor, Tensor]:

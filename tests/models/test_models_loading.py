@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import warnings
 
 import diffusers
 import ldm_layout
@@ -10,6 +11,7 @@ import tiny
 import torch
 from safetensors.torch import load_file, save_file
 
+import sdlearn as sd
 from sdlearn import _doctor, _resources
 from sdlearn.models import hub, loading, models, parts
 from sdlearn.models.checkpoints import checkpoint_configs
@@ -145,6 +147,40 @@ def test_an_old_scheduler_config_is_mended_as_the_pipelines_mend_it(copy):
     assert mended.clip_sample == reference.clip_sample
 
 
+@pytest.mark.filterwarnings("ignore:The configuration file of this scheduler")
+def test_what_the_oldest_configs_leave_out_is_mended_as_well(copy):
+    """Runs make their scheduler anew from these settings: the mend must live through that."""
+    folder = copy("sd1")
+    told = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+    old = {"_class_name": "PNDMScheduler", "skip_prk_steps": True, **told}
+    (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(old))
+    index = json.loads((folder / "model_index.json").read_text())
+    index["scheduler"] = ["diffusers", "PNDMScheduler"]
+    (folder / "model_index.json").write_text(json.dumps(index))
+    pipe = diffusers.StableDiffusionPipeline.from_pretrained(str(folder), safety_checker=None)
+    pipe.scheduler.set_timesteps(3)
+    stations = sd.load(folder).schedule(3).timesteps
+    theirs = dict.fromkeys(pipe.scheduler.timesteps.tolist())  # PLMS asks twice at the second
+    assert [int(t) for t in stations] == list(theirs)
+
+
+def test_the_oldest_unets_draw_in_the_size_that_pipelines_give_them(copy):
+    folder = copy("sd1")
+    path = folder / "unet" / "config.json"
+    config = json.loads(path.read_text())
+    for written, side, expected in (
+        ("0.2.2", 32, 64), ("0.8.1", 16, 64), ("0.8.1", 96, 96), ("0.9.0", 32, 32), ("0.42.0", 8, 8)
+    ):  # fmt: skip
+        path.write_text(json.dumps({**config, "_diffusers_version": written, "sample_size": side}))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            pipe = diffusers.StableDiffusionPipeline.from_pretrained(str(folder))
+        assert pipe.unet.config.sample_size == expected
+        model = sd.load(folder)
+        assert model.size == (expected * model.factor,) * 2
+        assert sd.anatomy(folder).latent[1:] == (expected, expected)
+
+
 def test_the_variant_that_fits_the_precision_is_taken(copy):
     folder = copy("sd1")
     full = folder / "unet" / "diffusion_pytorch_model.safetensors"
@@ -216,6 +252,8 @@ def test_a_pipeline_with_trailing_euler_is_no_turbo(recwarn):
     told = {"timestep_spacing": "trailing"}
     pipe.scheduler = diffusers.EulerDiscreteScheduler.from_config(pipe.scheduler.config, **told)
     assert not parts_of(pipe).family.turbo
+    model = sd.wrap(pipe)
+    assert model.anatomy().family == model.family
     assert not [one for one in recwarn if "Turbo" in str(one.message)]
 
 
@@ -439,6 +477,38 @@ def test_a_tokenizer_of_two_files_is_whole_with_both(cache):
     assert hub.lacking(folder) == ["tokenizer"]
     (folder / "tokenizer" / "merges.txt").write_text("")
     assert not hub.lacking(folder)
+
+
+def test_half_precision_serves_where_the_files_of_full_precision_were_not_fetched(copy):
+    folder = copy("sd1")
+    stem = folder / "unet" / "diffusion_pytorch_model"
+    stem.with_suffix(".safetensors").rename(stem.with_suffix(".fp16.safetensors"))
+    index = {"weight_map": {"a": f"{stem.name}-00001-of-00001.safetensors"}}
+    stem.with_suffix(".safetensors.index.json").write_text(json.dumps(index))
+    assert parts(folder, device="cpu", dtype="float32").unet.dtype == torch.float32
+    stem.with_suffix(".fp16.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match="00001-of-00001"):
+        parts(folder, device="cpu")
+
+
+def test_pickles_are_no_reason_not_to_fetch(online, cache):
+    folder = cache("runwayml/stable-diffusion-v1-5")
+    for path in folder.glob("*/*.safetensors"):
+        path.rename(path.with_suffix(".bin"))
+    assert not hub.lacking(folder) and hub.lacking(folder, pickles=False)
+    with pytest.raises(ValueError, match="pickle"):
+        parts("sd15", device="cpu")
+    assert online == []
+    loading.find("sd15", download=True)
+    assert online[-1][0] == "fetch"
+
+
+def test_whole_safetensors_come_before_pickles_of_a_likelier_repository(cache):
+    first, second = loading.entry_of("sd15").repositories[:2]
+    for path in cache(first).glob("*/*.safetensors"):
+        path.rename(path.with_suffix(".bin"))
+    whole = cache(second)
+    assert loading.find("sd15").path == whole
 
 
 def test_an_index_that_is_none_is_lacking(cache):

@@ -5,7 +5,7 @@ import tiny
 import torch
 from side_by_side import model
 
-from sdlearn.models import wrap
+from sdlearn.models import clip, load, wrap
 from sdlearn.models.places import choose_device
 from sdlearn.stages import request
 
@@ -42,3 +42,14 @@ def test_what_is_free_is_asked_where_the_latent_lies(monkeypatch):
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda place: 5)
     assert request._free(torch.device("cuda:1")) == 70 + 20 - 5
     assert asked == [torch.device("cuda:1")]
+
+
+def test_a_pocket_model_stays_on_the_cpu_unless_somebody_asks(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.version, "cuda", "12.8")
+    assert choose_device() == torch.device("cuda")
+    assert choose_device(pocket=True) == torch.device("cpu")
+    assert choose_device("cuda", pocket=True) == torch.device("cuda")
+    assert load("pocket-sd15").device == torch.device("cpu")
+    assert clip.load("pocket-sd15").network.logit_scale.device == torch.device("cpu")

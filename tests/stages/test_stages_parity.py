@@ -9,7 +9,9 @@ import torch
 from side_by_side import (
     COUNTERPARTS,
     PROMPT,
+    generator,
     model,
+    photo,
     pipeline,
     same,
     same_pictures,
@@ -390,3 +392,44 @@ def test_a_models_own_scheduler_says_where_it_is_not_the_usual_one():
     run = Model(replace(made.parts, scheduler=clips), "own").generate(PROMPT, **told)
     assert run.settings["sampler"] == "ddim"
     assert run.settings["sampler_settings"] == {"clip_sample": True}
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "changed"),
+    [
+        ("DDIMScheduler", {"clip_sample": False, "set_alpha_to_one": False}, {}),
+        ("DDIMScheduler", {}, {}),
+        ("PNDMScheduler", {"skip_prk_steps": True}, {}),
+        ("EulerDiscreteScheduler", {}, {"timestep_spacing": "trailing"}),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:The configuration file of this scheduler")
+def test_what_was_changed_in_a_scheduler_after_it_was_made_counts(kind, said, changed):
+    """Pipelines mend settings that were left unsaid, and people change some in place."""
+    betas = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+    source = tiny.pipeline("sd1")
+    own = getattr(diffusers, kind)(**betas, **said)
+    pipe = diffusers.StableDiffusionPipeline(**{**source.components, "scheduler": own})
+    pipe.set_progress_bar_config(disable=True)
+    pipe.scheduler.register_to_config(**changed)
+    made = wrap(pipe)
+    expected = pipe(PROMPT, num_inference_steps=3, generator=generator(4), output_type="latent")
+    for sampler in (None, pipe.scheduler):
+        trace = made.generate(PROMPT, steps=3, seed=4, sampler=sampler, record=())
+        assert torch.equal(trace.latent, expected.images)
+
+
+def test_an_empty_second_wording_is_none_as_in_diffusers():
+    wording = {"prompt_2": "", "negative_prompt": OTHER, "negative_prompt_2": ""}
+    same(
+        model("sdxl").generate(PROMPT, steps=2, **wording),
+        theirs(pipeline("sdxl"), PROMPT, steps=2, **wording),
+    )
+
+
+def test_a_turbo_takes_few_steps_unless_it_is_told():
+    turbo = model("sd-turbo")
+    assert len(turbo.generate(PROMPT, record=()).steps) == 4
+    assert len(turbo.image_to_image(photo(), PROMPT, strength=0.5).steps) == 2
+    assert len(turbo.generate(PROMPT, steps=2).steps) == 2
+    assert model("sd1").generate(PROMPT, record=()).settings["steps"] == 25

@@ -1,8 +1,11 @@
 """From a picture, into a hole in one, from a base model to its refiner: diffusers' to the bit."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageDraw
 from side_by_side import (
     PROMPT,
     hole,
@@ -211,3 +214,33 @@ def test_a_mask_may_be_an_array():
     )
     for other in others:
         same_pictures(first.images, other.images)
+
+
+@pytest.mark.parametrize("mode", ["1", "L"])
+def test_a_mask_is_brought_to_another_size_as_the_pipeline_does(mode):
+    """Pillow takes the nearest pixel where there are but two colours, and so does the pipeline."""
+    mask = Image.new("L", (90, 90))
+    ImageDraw.Draw(mask).ellipse((11, 23, 70, 61), fill=255)
+    mask, picture, size = mask.convert(mode), photo(90, 90), {"height": 64, "width": 64}
+    expected = theirs(
+        pipeline("sd1", "hole"),
+        PROMPT,
+        image=picture,
+        mask_image=mask,
+        steps=2,
+        strength=1.0,
+        **size,
+    )
+    same(model("sd1").inpaint(picture, mask, PROMPT, steps=2, **size), expected)
+
+
+def test_a_picture_far_larger_than_what_the_model_learnt_is_warned_of():
+    made = model("sd1")
+    height, width = made.size
+    large = photo(2 * height + 8, 2 * width)
+    with pytest.warns(UserWarning, match=f"learnt from pictures of {width} x {height}: on larger"):
+        made.image_to_image(large, PROMPT, steps=2, strength=0.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made.image_to_image(large, PROMPT, steps=2, strength=0.5, height=height, width=width)
+        made.image_to_image(photo(2 * height, 2 * width), PROMPT, steps=2, strength=0.5)

@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import diffusers
 import pytest
+import tiny
 import torch
 from side_by_side import MODELS, PROMPT, model, pipeline, same, theirs
 
+from sdlearn.models import wrap
 from sdlearn.stages import text
 
 OTHER = "the dream beach"
@@ -245,3 +247,19 @@ def sdxl(kind):
     pipe = diffusers.StableDiffusionXLPipeline.from_pretrained(MODELS / kind)
     pipe.set_progress_bar_config(disable=True)
     return pipe
+
+
+def test_all_vectors_of_a_learned_word_are_read_as_the_pipelines_read_them():
+    pipe = tiny.pipeline("sd1")
+    pipe.tokenizer.add_tokens(["<cat>", "<cat>_1", "<cat>_2", "<dog>"])
+    pipe.text_encoder.resize_token_embeddings(len(pipe.tokenizer))
+    learned = wrap(pipe)
+    for said in ("a <cat> on the beach", "a <dog>", "<cat> and <cat>"):
+        expected, _ = pipe.encode_prompt(said, torch.device("cpu"), 1, False)
+        assert torch.equal(learned.encode(said).embeddings, expected)
+    (tokens,) = learned.encode("a <cat>").encoders[0].tokens
+    assert [token.piece for token in tokens if token.kind == "word"][1:] == [
+        "<cat>",
+        "<cat>_1",
+        "<cat>_2",
+    ]
