@@ -146,7 +146,7 @@ def _evaluate(
     target: str | None,
     rehearse: bool,
 ) -> None:
-    from sdlearn.training import card, conditioning, pocketeval, run, sweeps
+    from sdlearn.training import card, conditioning, pocketeval, run, sheets, sweeps
 
     folder = Path(model) if Path(model).is_dir() else run.exported_folder(model)
     settings = {"steps": steps, "guidance_scale": guidance_scale}
@@ -178,7 +178,9 @@ def _evaluate(
         for what, rows in _swept(draws, sweep):
             kept[f"{what.split('_')[0]}_sweep"] = [asdict(row) for row in rows]
             if target is not None:
-                _figure(rows, what).save(Path(target) / f"{what}.png")
+                path = Path(target) / f"{what}.png"
+                _figure(rows, what).save(path)
+                sheets.copy_small(path, path)
             _keep(target, folder, kept)
     if target is not None:
         print(f"Kept in {target}")

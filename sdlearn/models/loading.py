@@ -53,7 +53,8 @@ def load(
             them), a repository of the Hub ("owner/name"), a folder in diffusers' layout, or one
             .safetensors checkpoint. None takes what the environment variable SDLEARN_MODEL names,
             or "pocket-sd15".
-        device: Such as "cuda" or "cpu". None takes CUDA, then MPS, then the CPU.
+        device: Such as "cuda" or "cpu". None takes CUDA, then MPS, then the CPU; a pocket model
+            stays on the CPU, where everybody gets the same pictures.
         dtype: Such as "float16". None is half precision on a GPU; pocket models and the CPU
             compute in full.
         revision: A branch, tag or commit of the repository.

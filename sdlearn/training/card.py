@@ -213,6 +213,11 @@ def _training(record: dict[str, Any], folder: Path) -> str:
     if "taught" in record["stages"]:
         lines += ["", texts.taught(plans["taught"]["teacher"])]
     recipe = record["recipe"]
+    for stage in record["stages"]:
+        first = plans.get(stage, {}).get("first")  # older records don't say it
+        if first:
+            last, title = first + recipe["pictures"] - 1, _title(stage, recipe)
+            lines += ["", texts.OTHERS.format(title=title, first=first, last=last)]
     drawn = [
         f"![{_title(stage, recipe)}: what the loss did in its training.]({CURVES}/{stage}.png)"
         for stage in texts.STAGES

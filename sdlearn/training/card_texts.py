@@ -73,6 +73,8 @@ of the size that a picture has now, of a score: {low:g} for the smallest, {high:
 It learnt at timesteps below {below:,} of {steps:,} only, where there is little noise
 """
 
+OTHERS = "{title}: the last run learnt from other scenes, from number {first:,} to {last:,}."
+
 DATA = """## Data
 
 {pictures:,} scenes of Pocket World, drawn by `sdlearn.world`: {kinds} kinds of things, {colours}

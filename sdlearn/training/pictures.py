@@ -1,7 +1,8 @@
 """The training set: scenes of Pocket World, drawn once and kept as plain arrays.
 
-Nothing is collected: scene number i *is* the training set's i-th entry, on every machine. The
-pictures are drawn in chunks; a chunk that is there is not drawn again.
+Nothing is collected: scene number i *is* the training set's i-th entry, on every machine. A plan
+may begin with a later scene, so that its run sees pictures that none before it saw. The pictures
+are drawn in chunks; a chunk that is there is not drawn again.
 """
 
 from __future__ import annotations
@@ -31,19 +32,25 @@ class Pictures:
         folder: Where the chunks lie.
         count: How many scenes.
         size: The pictures' side.
+        first: The scene that is the training set's number 0.
     """
 
-    def __init__(self, folder: Path, count: int, size: int) -> None:
+    def __init__(self, folder: Path, count: int, size: int, first: int = 0) -> None:
+        if first < 0 or first % CHUNK:
+            raise ValueError(f"first must be 0 or a multiple of {CHUNK}, got {first}.")
         if count < 1 or (count % CHUNK and count > CHUNK):
             raise ValueError(f"count must be up to {CHUNK} or a multiple of it, got {count}.")
-        self.folder, self.count, self.size = Path(folder), count, size
+        self.folder, self.count, self.size, self.first = Path(folder), count, size, first
         self._chunks: list[np.ndarray] = []
 
     def draw(self, workers: int | None = None) -> None:
         """Draw what is missing, on all cores, and open it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         missing = [c for c in range(-(-self.count // CHUNK)) if not self._path(c).exists()]
-        jobs = [(str(self._path(c)), c * CHUNK, self._length(c), self.size) for c in missing]
+        jobs = [
+            (str(self._path(c)), self.first + c * CHUNK, self._length(c), self.size)
+            for c in missing
+        ]
         workers = min(workers or os.cpu_count() or 1, len(jobs), WINDOWS_LIMIT)
         if len(jobs) > 1 and workers > 1:
             with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
@@ -68,11 +75,11 @@ class Pictures:
 
     def caption(self, index: int, variant: int) -> str:
         """One of the many captions of a scene."""
-        return world.sample(seed=index).caption(variant)
+        return world.sample(seed=self.first + index).caption(variant)
 
     def today(self, index: int) -> Image.Image:
         """A scene as Pocket World draws it today; `draw` may have kept another."""
-        return world.sample(seed=index).render(self.size)
+        return world.sample(seed=self.first + index).render(self.size)
 
     def _compare(self, index: int) -> None:
         """Refuse pictures that were drawn when Pocket World was another: captions would lie."""
@@ -81,8 +88,8 @@ class Pictures:
         if np.abs(drawn - today).mean() > SAME:
             raise ValueError(
                 f"The pictures in {self.folder} are not those that Pocket World draws today "
-                f"(see scene {index}). Delete that folder, and they are drawn anew; checkpoints "
-                "that learnt from them belong to the old ones."
+                f"(see scene {self.first + index}). Delete that folder, and they are drawn anew; "
+                "checkpoints that learnt from them belong to the old ones."
             )
 
     @staticmethod
@@ -98,7 +105,8 @@ class Pictures:
         return min(CHUNK, self.count - chunk * CHUNK)
 
     def _path(self, chunk: int) -> Path:
-        return self.folder / f"{self.size}px-{chunk:04d}-{self._length(chunk)}.npy"
+        number = self.first // CHUNK + chunk
+        return self.folder / f"{self.size}px-{number:04d}-{self._length(chunk)}.npy"
 
 
 def _draw_chunk(job: tuple[str, int, int, int]) -> None:

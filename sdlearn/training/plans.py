@@ -58,6 +58,8 @@ class Plan:
         by_weight: For a U-Net: whether timesteps whose errors count more are drawn more often, and
             count as much less each time. Nothing else is learnt then, with less chance in it.
         teacher: For the stage ``taught``: whose answers are learnt from.
+        first: For a U-Net: the scene with which its pictures begin. A run that goes on from
+            finished weights learns more from pictures that they have not seen.
     """
 
     steps: int
@@ -72,6 +74,7 @@ class Plan:
     weight_limit: float | None = None
     by_weight: bool = False
     teacher: Teacher | None = None
+    first: int = 0
 
     def rate_at(self, step: int) -> float:
         """Up in a straight line, level, and down in a straight line to zero."""

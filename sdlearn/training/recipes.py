@@ -86,7 +86,7 @@ POCKET_SD15 = Recipe(
             by_weight=True,
         ),
         "taught": Plan(
-            steps=2_100,
+            steps=2_000,
             batch=64,
             rate=1e-3,
             warmup=50,
@@ -96,6 +96,7 @@ POCKET_SD15 = Recipe(
             weight_limit=250.0,
             by_weight=True,
             teacher=Teacher("pocket-sd21", share=0.75, begin=300, full=500),
+            first=40_000,
         ),
     },
 )

@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from sdlearn import models, world
+from sdlearn.stages.devices import choose_device
 from sdlearn.stages.pipeline import Model
 from sdlearn.training import conditioning, sharing
 from sdlearn.training.pocketeval import CATEGORIES, REHEARSAL, Category, Draw, evaluate
@@ -157,7 +158,8 @@ def loaded(folder: Path) -> tuple[Model, Model | None]:
             f"{folder} is no diffusers folder: it has no model_index.json. Name a model's folder, "
             "or put one together with: sdlearn train MODEL --export DIR"
         )
-    model = models.load(folder)
+    place = choose_device()  # hundreds of pictures: here a pocket model takes the best that is here
+    model = models.load(folder, device=place)
     if model.family.name != "sdxl-refiner":
         return model, None
     base = Path(folder).parent / Path(folder).name.removesuffix("-refiner")
@@ -166,7 +168,7 @@ def loaded(folder: Path) -> tuple[Model, Model | None]:
             f"{folder} is a refiner, and refines what a base model began: {base} is not there. "
             "Name it as its base model and -refiner, and put both side by side."
         )
-    return models.load(base), model
+    return models.load(base, device=place), model
 
 
 def _watched(draw: Draw, burnt: list[float]) -> Draw:

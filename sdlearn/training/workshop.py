@@ -46,7 +46,7 @@ class Workshop:
         exported: A model's folder. Its parts serve the U-Net where `folder` has no checkpoint of
             a stage: so another machine goes on where the first one ended.
         models: Where the models lie whose parts this one shares.
-        pictures: The training set.
+        pictures: The training set; `seen_by` has that of a stage.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Workshop:
             self.tokenizer()
             return
         with self.accelerator.main_process_first():  # one draws, the others find it done
-            self.pictures.draw()
+            self.seen_by(stage).draw()
         made, folder = self.stage(stage), self.folder / stage
         earlier = None
         before = [one for one, later in export.TAUGHT_ONCE_MORE.items() if stage in later]
@@ -161,9 +161,10 @@ class Workshop:
         if name == "decoder":
             return DecoderStage(self.recipe, self.pictures, self._painter()[0])
         small = name == "unet" and "grow" in self.recipe.plans
-        vae, latents = self._painter(small=small)
+        pictures = self.seen_by(name)
+        vae, latents = self._painter(pictures, small=small)
         reader = self._reader()
-        given = self.recipe, self.pictures, reader, vae, latents
+        given = self.recipe, pictures, reader, vae, latents
         if name == "taught":
             made = TaughtStage(*given, teaching(self.recipe, self.models, reader, vae))
         else:
@@ -173,6 +174,13 @@ class Workshop:
         if self.accelerator.device.type == "cpu":  # the fused kernel's way back is slow there
             made.model.set_attn_processor(AttnProcessor())
         return made
+
+    def seen_by(self, stage: str) -> Pictures:
+        """The pictures that a stage learns from: as many as others do, or others."""
+        first = self.recipe.plans[stage].first
+        if not first:
+            return self.pictures
+        return Pictures(self.pictures.folder, self.pictures.count, self.pictures.size, first)
 
     def tokenizer(self) -> CLIPTokenizer:
         """The tokenizer, trained if it isn't yet: that takes seconds."""
@@ -185,23 +193,27 @@ class Workshop:
         return load_tokenizer(folder)
 
     def latents(
-        self, vae: AutoencoderKL, factor: float | None = None, frames: Frames | None = None
+        self,
+        vae: AutoencoderKL,
+        factor: float | None = None,
+        shown: Pictures | Frames | None = None,
     ) -> Latents:
         """All pictures as latents, encoded once for each state of the encoder.
 
         Args:
             vae: The autoencoder.
             factor: Its scaling factor, if it was measured before.
-            frames: Encode these, and not the pictures as they are.
+            shown: Encode these, and not the recipe's first pictures.
         """
-        kind = "latents" if frames is None else "frames"
-        name = f"{kind}-{named(frames or self.pictures)}-{digest(encoder(vae))}"
+        shown = shown or self.pictures
+        kind = "frames" if isinstance(shown, Frames) else "latents"
+        name = f"{kind}-{named(shown)}-{digest(encoder(vae))}"
         path = self.folder / f"{name}.safetensors"
 
         def encode() -> dict[str, Tensor]:
-            if frames is None:
-                self.pictures.draw()
-            made = Latents.encode(frames or self.pictures, vae, self.accelerator)
+            if isinstance(shown, Pictures):
+                shown.draw()
+            made = Latents.encode(shown, vae, self.accelerator)
             measured = torch.tensor(made.scaling_factor, dtype=torch.float64)
             tensors = {"mean": made.mean, "std": made.std, "time_ids": made.time_ids}
             return tensors | {"factor": measured}
@@ -289,10 +301,13 @@ class Workshop:
         there |= {part: self._shared(part) for part in parts if part in recipe.shared}
         return Reader.load(recipe, there)
 
-    def _painter(self, *, small: bool = False) -> tuple[AutoencoderKL, Latents]:
+    def _painter(
+        self, shown: Pictures | None = None, *, small: bool = False
+    ) -> tuple[AutoencoderKL, Latents]:
         """What turns pictures into latents for the U-Net, and the latents.
 
         Args:
+            shown: Which pictures, if not the recipe's first ones.
             small: Whether the first stage of two asks, which learns on pictures as they are.
         """
         if "vae" in self.recipe.shared:
@@ -303,13 +318,16 @@ class Workshop:
             stage = VAEStage(self.recipe, self.pictures)
             step, _ = loop.averaged(stage.model, self.folder / stage.name)
             self._warn(stage, step)
-            return stage.vae, self.latents(stage.vae)
+            others = shown is not None and shown.first > 0
+            # One factor for all: the U-Net knows latents by that of the first pictures.
+            factor = self.latents(stage.vae).scaling_factor if others else None
+            return stage.vae, self.latents(stage.vae, factor, shown)
         vae = AutoencoderKL.from_pretrained(folder).eval().requires_grad_(False)
         if self.recipe.frames is None:
-            return vae, self.latents(vae, vae.config.scaling_factor)
-        framed = self.latents(vae, frames=self.recipe.frames)
+            return vae, self.latents(vae, vae.config.scaling_factor, shown)
+        framed = self.latents(vae, shown=self.recipe.frames)
         framed.scaling_factor = self._known_factor(framed.scaling_factor)
-        return vae, self.latents(vae, framed.scaling_factor) if small else framed
+        return vae, self.latents(vae, framed.scaling_factor, shown) if small else framed
 
     def _known_factor(self, measured: float) -> float:
         """The scaling factor that the exported model has, if it differs by hardly anything.

@@ -351,7 +351,7 @@ def test_other_frames_are_encoded_anew_and_the_same_ones_are_not(made, tmp_path)
     work = Workshop(shop.recipe, tmp_path / "work", shop.accelerator, shop.exported)
     some = replace(shop.recipe.frames, count=3)
     for asked, kept in ((some, 1), (some, 1), (replace(some, cut=1.0), 2)):
-        assert len(work.latents(vae, frames=asked)) == 3
+        assert len(work.latents(vae, shown=asked)) == 3
         assert len(list(work.folder.glob("frames-*.safetensors"))) == kept
 
 
@@ -461,6 +461,26 @@ def test_who_is_taught_begins_with_what_it_learnt_alone_and_says_by_whom(taught)
     assert "taught" not in json.loads((taught.exported / "recipe.json").read_text())["stages"]
 
 
+def test_a_later_run_may_learn_from_other_scenes_and_the_card_says_from_which(taught):
+    plain = taught.stage("unet")
+    plan = replace(taught.recipe.plans["taught"], first=3000)
+    taught.recipe = replace(taught.recipe, plans={**taught.recipe.plans, "taught": plan})
+    stage, count = taught.stage("taught"), taught.recipe.pictures
+    assert stage.pictures.caption(1, 5) == world.sample(seed=3001).caption(5)
+    drawn = stage.pictures.batch(torch.tensor([1]))
+    with torch.no_grad():
+        mean = stage.vae.encode(drawn).latent_dist.mean
+    assert torch.allclose(stage.latents.mean[1:2].float(), mean, atol=0.05)
+    assert not torch.allclose(plain.latents.mean[1:2].float(), mean, atol=0.05)
+    assert stage.latents.scaling_factor == plain.latents.scaling_factor
+    taught.train("taught")
+    taught.export("taught", taught.exported)
+    said = f"learnt from other scenes, from number 3,000 to {3000 + count - 1:,}."
+    card = export_card.text(taught.exported)
+    assert f"U-Net, taught by pocket-sd21: the last run {said}" in card
+    assert card.count("other scenes") == 1
+
+
 def test_a_teacher_who_is_missing_or_speaks_of_other_latents_is_refused(taught, made, tmp_path):
     models, _ = made
     taught.models = tmp_path
@@ -551,9 +571,10 @@ def test_what_is_kept_of_pictures_is_named_after_them(tmp_path, monkeypatch):
         for shown in (
             *(some, replace(some, count=5), replace(some, full=0.5), replace(some, cut=0.0)),
             *(Pictures(tmp_path, 4, 32), Pictures(tmp_path, 5, 32), Pictures(tmp_path, 4, 64)),
+            Pictures(tmp_path, 4, 32, first=1000),
         )
     }
-    assert len(names) == 7
+    assert len(names) == 8
     assert latents.named(some) in names and latents.named(Pictures(tmp_path, 4, 32)) in names
     monkeypatch.setattr(world.Scene, "render", lambda scene, side: Image.new("RGB", (side, side)))
     assert latents.named(some) not in names  # Pocket World draws otherwise today

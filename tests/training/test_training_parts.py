@@ -104,6 +104,21 @@ def test_pictures_are_drawn_once_and_are_the_scenes(tmp_path):
         Pictures(tmp_path, 1500, 64)
 
 
+def test_pictures_may_begin_with_a_later_scene(tmp_path):
+    early, late = Pictures(tmp_path, 5, 64), Pictures(tmp_path, 5, 64, first=2000)
+    early.draw()
+    late.draw()
+    assert len(list(tmp_path.iterdir())) == 2
+    drawn = np.asarray(world.sample(seed=2003).render(64))
+    values = late.batch(torch.tensor([3]))
+    assert np.array_equal(((values[0] + 1) * 127.5).round().byte().permute(1, 2, 0), drawn)
+    assert not torch.equal(values, early.batch(torch.tensor([3])))
+    assert late.caption(3, 9) == world.sample(seed=2003).caption(9)
+    for wrong in (-1000, 500):
+        with pytest.raises(ValueError, match=f"multiple of 1000, got {wrong}"):
+            Pictures(tmp_path, 5, 64, first=wrong)
+
+
 def test_pictures_of_another_pocket_world_are_refused(tmp_path):
     Pictures(tmp_path, 5, 64).draw()
     (chunk,) = tmp_path.iterdir()
