@@ -49,11 +49,17 @@ def test_words_look_where_their_things_are():
 
 def test_a_model_that_does_not_draw_what_is_asked_is_given_up(monkeypatch):
     class Blank:
+        interrupted = False
+
         def generate(self, prompts, **settings):
-            return SimpleNamespace(images=[Image.new("RGB", (128, 128))] * len(prompts))
+            images = [Image.new("RGB", (128, 128))] * len(prompts)
+            return SimpleNamespace(images=images, interrupted=self.interrupted)
 
     monkeypatch.setattr(pointing, "PATIENCE", 20)
     with pytest.raises(ValueError, match="Only 0 of 20 pictures show what was asked"):
+        pointing.play(Blank())
+    Blank.interrupted = True
+    with pytest.raises(KeyboardInterrupt):
         pointing.play(Blank())
 
 

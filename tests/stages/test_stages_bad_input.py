@@ -83,7 +83,6 @@ WRONG = {
     "steps negative": (ValueError, "steps must be at least 1, got -1", generate(steps=-1)),
     "steps fraction": (TypeError, "steps must be a whole number, got 2.5", generate(steps=2.5)),
     "steps True": (TypeError, "steps must be a whole number, got True", generate(steps=True)),
-    "steps None": (TypeError, "steps must be a whole number, got None", generate(steps=None)),
     "steps too many": (ValueError, "steps must be at most 1000.*5000", generate(steps=5000)),
     # --- sizes
     "height 100": (ValueError, "height must be a multiple of 8.*96 or 104", generate(height=100)),
