@@ -138,7 +138,11 @@ def test_two_processes_follow_the_curve_of_one(trained, tmp_path):
             # A key's bias shifts all attention alike: its gradient is rounding noise and no more.
             if name.startswith("average.") and "k_proj.bias" not in name:
                 # Adam makes steps of a gradient's sign, be it next to nothing: some take one apart.
-                atol = 3e-3 if "_embedding" in name else 1e-3
+                atol = 3e-3 if "position_embedding" in name else 1e-3
+                if "token_embedding" in name:  # of a word that is hardly ever said: a few numbers
+                    apart = ~torch.isclose(a[name], b[name], atol=atol, rtol=1e-3)
+                    assert apart.float().mean() < 1e-3
+                    atol = 3e-3
                 torch.testing.assert_close(a[name], b[name], atol=atol, rtol=1e-3)
 
 
