@@ -139,7 +139,7 @@ POCKET_SD21 = replace(
         ),
         # Not at the noisy end: names of the noise, told as v, are least exact there.
         "taught": Plan(
-            steps=1_000,
+            steps=2_000,
             batch=64,
             rate=1e-3,
             warmup=50,
@@ -148,6 +148,7 @@ POCKET_SD21 = replace(
             snr_floor=2.0,
             by_weight=True,
             teacher=Teacher("pocket-sd15", share=0.75, begin=50, full=150, fade=500, end=700),
+            first=40_000,
         ),
     },
     clip_name="pocket-openclip",
