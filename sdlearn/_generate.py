@@ -123,8 +123,11 @@ def _opened(path: str) -> Image.Image:
     """A picture as it is looked at: a camera that was held upright says so, and turns nothing."""
     from PIL import Image, ImageOps
 
-    with Image.open(path) as picture:
-        return ImageOps.exif_transpose(picture)
+    try:
+        with Image.open(path) as picture:
+            return ImageOps.exif_transpose(picture)
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{path} is too large ({error}). Make it smaller first.") from error
 
 
 def _check_paths(asked: Namespace, out: Path) -> None:

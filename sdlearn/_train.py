@@ -148,13 +148,15 @@ def _evaluate(
 ) -> None:
     from sdlearn.training import card, conditioning, pocketeval, run, sheets, sweeps
 
-    folder = Path(model) if Path(model).is_dir() else run.exported_folder(model)
+    folder = _path(model) if Path(model).is_dir() else run.exported_folder(model)
     settings = {"steps": steps, "guidance_scale": guidance_scale}
-    if target is not None:
-        Path(target).mkdir(parents=True, exist_ok=True)  # before the hour that it may take
+    if target is not None:  # before the hour that it may take
+        Path(target).mkdir(parents=True, exist_ok=True)
+        _before(Path(target))
     pair = sweeps.loaded(folder)
     draws = sweeps.model_draws(*pair, **settings)
-    others = {"redrawn": sweeps.redrawn(pair[0])}
+    drawn = sweeps.redrawn(pair[0])
+    others = {"redrawn": drawn} if drawn else {}
     if pair[1] is not None:  # what would the base model have drawn alone, in as many steps?
         others["base"] = sweeps.model_draws(pair[0], **settings)()
     first = pocketeval.REHEARSAL if rehearse else pocketeval.EXAM
@@ -221,13 +223,14 @@ def _swept(draws: Callable[..., Callable], count: int) -> Iterator[tuple[str, li
 def _keep(target: str | None, folder: Path, kept: dict[str, Any]) -> None:
     """Write what is measured so far. Sweeps of the same weights stay, those of others go."""
     from sdlearn.training import card
+    from sdlearn.training import export as exports
     from sdlearn.training.pocketeval import Result, Row
 
     if target is None:
         return
     place = Path(target)
     path = place / card.EVALUATION.name
-    before = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    before = _before(place)
     asked = ("first", "weights", "steps", "guidance_scale")
     if all(before.get(name) == kept[name] for name in asked):
         _fill_in(kept, before)
@@ -246,8 +249,28 @@ def _keep(target: str | None, folder: Path, kept: dict[str, Any]) -> None:
     draft.replace(path)
     table = Result(tuple(Row(**row) for row in kept["rows"])).markdown()
     (place / "pocketeval.md").write_text(table + "\n", "utf-8")
-    if place.resolve() == (folder / card.EVALUATION).parent.resolve():
+    own = place.resolve() == (folder / card.EVALUATION).parent.resolve()
+    if own and (folder / exports.RECORD).is_file():  # without it, it isn't of this package's make
         card.write(folder)
+
+
+def _before(place: Path) -> dict[str, Any]:
+    """What an earlier evaluation left in a folder."""
+    from sdlearn.training import card
+
+    path = place / card.EVALUATION.name
+    if not path.exists():
+        return {}
+    try:
+        before = json.loads(path.read_text("utf-8"))
+        if isinstance(before, dict) and isinstance(before.get("rows", []), list):
+            return before
+        why = "it holds no table"
+    except ValueError as error:
+        why = str(error)
+    raise ValueError(
+        f"{path} is no earlier evaluation ({why}). Move it away, or name another --to."
+    )
 
 
 def _fill_in(kept: dict[str, Any], before: dict[str, Any]) -> None:
@@ -285,7 +308,8 @@ def _figure(rows: Sequence, what: str):
 
 
 def _path(text: str | None) -> Path | None:
-    return Path(text) if text else None
+    """A folder by its whole name, so that it has a name of its own even where it was "."."""
+    return Path(os.path.abspath(text)) if text else None
 
 
 def _first_process() -> bool:

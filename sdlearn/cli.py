@@ -7,8 +7,10 @@ command answers at once.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from sdlearn import __version__
 from sdlearn._arguments import port, positive, several, split, take_back
@@ -25,7 +27,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.run is None:
         parser.print_help()
         return 0
-    return arguments.run(arguments)
+    try:
+        return arguments.run(arguments)
+    except BrokenPipeError:  # who reads has read enough, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -192,6 +198,9 @@ def _lab(arguments: argparse.Namespace) -> int:
     try:
         if arguments.copy_only and arguments.folder is None:
             raise lab.LabError("--copy-only needs a folder: sdlearn lab my-lessons --copy-only")
+        idle = _given(arguments, "no_browser", "port", "ip") + arguments.jupyters[:1]
+        if arguments.copy_only and idle:
+            raise lab.LabError(f"--copy-only starts no JupyterLab: leave {' '.join(idle)} out.")
         folder = lab.prepare(arguments.folder, arguments.blank)
     except lab.LabError as error:
         return _fail(error)
@@ -228,7 +237,12 @@ def _train(arguments: argparse.Namespace) -> int:
     name, stages, folder = arguments.model, arguments.stage, arguments.folder
     try:
         if arguments.export is not None:
+            idle = _given(arguments, "stop_at", "go_on", "compile")
+            if idle:
+                raise train.TrainError(f"--export trains nothing: leave {' '.join(idle)} out.")
             train.export(name, stages, folder, arguments.export or None, arguments.unfinished)
+        elif arguments.unfinished:
+            raise train.TrainError("--unfinished is for --export, which was not asked for.")
         else:
             begin = arguments.stop_at, arguments.go_on, arguments.compile
             train.train(name, stages, folder, *begin)
@@ -256,8 +270,8 @@ def _eval(arguments: argparse.Namespace) -> int:
     except train.TrainError as error:
         return _fail(error)
     except KeyboardInterrupt:
-        kept = f" What was measured is in {arguments.to}." if arguments.to else ""
-        _fail(f"stopped.{kept}")
+        there = arguments.to and Path(arguments.to, "pocketeval.json").exists()
+        _fail("stopped." + (f" What was measured is in {arguments.to}." if there else ""))
         return 130
     return 0
 
@@ -280,6 +294,12 @@ def _doctor(arguments: argparse.Namespace) -> int:
     findings = doctor.examine()
     print(doctor.report(findings))
     return doctor.exit_code(findings)
+
+
+def _given(arguments: argparse.Namespace, *names: str) -> list[str]:
+    """Which of these options were given, as they are typed."""
+    told = ((name, getattr(arguments, name)) for name in names)
+    return [f"--{name.replace('_', '-')}" for name, value in told if value not in (None, False)]
 
 
 def _fail(error: BaseException | str) -> int:

@@ -187,3 +187,10 @@ def test_it_runs_as_a_module_too():
     line = [sys.executable, "-m", "sdlearn.cli", "--version"]
     done = subprocess.run(line, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == f"sdlearn {sdlearn.__version__}"
+
+
+def test_who_reads_only_the_beginning_sees_no_traceback():
+    line = [sys.executable, "-m", "sdlearn", "models"]
+    asked = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    asked.stdout.close()
+    assert asked.stderr.read() == "" and asked.wait() == 0

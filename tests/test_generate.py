@@ -245,3 +245,11 @@ def test_what_the_hub_or_a_package_lacks_is_said_in_one_line(error, folder, monk
     assert draw(folder) == 1
     told = capsys.readouterr().err
     assert str(error) in told and "Traceback" not in told
+
+
+def test_a_picture_too_large_to_be_opened(tmp_path, capsys):
+    Image.new("1", (20_000, 20_000)).save(tmp_path / "huge.png")
+    out = tmp_path / "out.png"
+    line = ["generate", "a red cat", "--image", str(tmp_path / "huge.png"), "--out", str(out)]
+    assert main(line) == 1
+    assert "is too large" in capsys.readouterr().err and not out.exists()

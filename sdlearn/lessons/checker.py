@@ -181,6 +181,11 @@ def _as_words(answer: object, like: Words, verb: str) -> Words:
             f"A {like.kind} of texts is wanted, and one text came: put each into quotes of its "
             "own, within square brackets."
         )
+    if like.ordered and len(words.parts) != len(like.parts) and words.joined == like.joined:
+        raise _Unusable(
+            f"The words are right, but not how they are cut: {len(like.parts)} texts are wanted, "
+            f"and {len(words.parts)} came. Put each into quotes of its own."
+        )
     if like.single and not words.single:
         raise _Unusable(f"The answer must {verb} {wanted}; {len(words.parts)} came.")
     return words if like.ordered else words.without_order()

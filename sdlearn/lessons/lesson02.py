@@ -185,7 +185,10 @@ TEN_TO_ONE = Exercise(
     kind="number",
     expected=lambda: _first_below(_sd().snr, 0.1),
     tolerance=1e-9,
-    praise="From there to the last timestep a network is shown hardly more than noise.",
+    praise=(
+        "From there on lies nearly a third of all timesteps. Single pixels say little in them. "
+        "Large shapes can still be made out, and a picture's layout is decided there."
+    ),
     nudge=(
         "SNR is the picture's variance over the noise's. Search the schedule for the first "
         "timestep at which it falls below 0.1."

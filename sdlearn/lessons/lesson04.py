@@ -200,6 +200,13 @@ ORDER = Exercise(
             lambda calls, errors: 1 / _order(calls, errors),
         ),
         Mistake(
+            "rounded",
+            "You rounded to a whole number. A measured order is seldom one, and how far it is from "
+            "one tells something.",
+            "Hand it back as it comes out.",
+            lambda calls, errors: float(round(_order(calls, errors))),
+        ),
+        Mistake(
             "slope without logarithms",
             "That is the slope of the curve on plain axes. The order is its slope on "
             "logarithmic ones.",

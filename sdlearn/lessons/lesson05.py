@@ -180,8 +180,9 @@ PSNR = Exercise(
     mistakes=(
         Mistake(
             "peak of 1",
-            "You take 1, the largest value, for the peak. But the values begin at -1, not at 0.",
-            "255 was the distance from black to white. What is that distance here?",
+            "That is a peak of 1 (or of 255, of differences that were multiplied by 255).",
+            "These values reach from -1 to 1. How far is it from black to white, in the numbers "
+            "whose difference you take?",
             lambda a, b: 10 * torch.log10(1 / _squared(a, b)),
         ),
         Mistake(

@@ -195,10 +195,26 @@ def _naming_probes() -> list[tuple]:
             f"{truth} in the snow": picture + 0.8 * noise[2],  # its tip lies nearer
             f"no {truth[2:]}": -against * picture + 0.3 * noise[3],
         }
-        order = torch.randperm(4, generator=dice).tolist()
-        texts = [list(vectors)[i] for i in order]
-        probes.append((picture, {text: vectors[text] for text in texts}))
+        probes.append((picture, _in_any_order(vectors, dice)))
+    # So that neither the shortest vector is the best, nor the shortest text, nor the first one.
+    dice = torch.Generator().manual_seed(67)
+    for thing in ("mug", "star"):
+        picture = torch.randn(6, generator=dice, dtype=torch.float64)
+        noise = torch.randn(4, 6, generator=dice, dtype=torch.float64)
+        vectors = {
+            f"a {thing} wearing a crown": 4 * (picture + 0.3 * noise[0]),
+            f"one {thing} in the snow": 0.2 * (picture + 0.9 * noise[1]),
+            f"a {thing}": picture + 0.8 * noise[2],
+            f"a {thing} gone": -picture + 0.3 * noise[3],
+        }
+        probes.append((picture, _in_any_order(vectors, dice)))
     return probes
+
+
+def _in_any_order(vectors: Mapping[str, Tensor], dice: torch.Generator) -> dict[str, Tensor]:
+    texts = list(vectors)
+    order = torch.randperm(len(texts), generator=dice).tolist()
+    return {texts[i]: vectors[texts[i]] for i in order}
 
 
 def _by(score: Any, best: Any = max) -> Any:
@@ -254,6 +270,24 @@ NAMED = Exercise(
             "You count a caption that says the opposite as a good fit.",
             "What does a cosine of -1 mean? Your function takes it for a 1.",
             _by(lambda picture, vector: _cosine(picture, vector).abs()),
+        ),
+        Mistake(
+            "texts compared",
+            "You compare the captions' letters: the last one of the alphabet wins.",
+            "Texts are compared by their letters, unless a key says what else to go by.",
+            lambda picture, captions: max(captions),
+        ),
+        Mistake(
+            "letters counted",
+            "You compare how long the captions are, not how well they fit.",
+            "The key is given a text. How do you get from there to its vector, and to the picture?",
+            lambda picture, captions: max(captions, key=len),
+        ),
+        Mistake(
+            "divided by squares",
+            "You divided by the squares of the lengths: once too often, and short vectors win.",
+            "Your function of exercise 6.2 gives 1 for a vector with itself. Does this one?",
+            _by(lambda picture, vector: (picture @ vector) / (vector @ vector)),
         ),
         Mistake(
             "always the first",

@@ -19,6 +19,7 @@ import numpy as np
 from sdlearn import world
 from sdlearn.stages.pipeline import Model
 from sdlearn.trace import Trace, WordMap
+from sdlearn.trace.ended import ended
 
 FIRST = 3 * 10**9  # scenes from here on: neither training nor PocketEval uses them
 BATCH = 10
@@ -105,8 +106,7 @@ def play(
             steps=steps,
             record="attention",
         )
-        if trace.interrupted:
-            raise KeyboardInterrupt
+        ended(trace)
         readings = world.read_all(trace.images)
         for i, (scene, reading) in enumerate(zip(scenes, readings, strict=True)):
             if seen < pictures and _shows(scene, reading):

@@ -36,6 +36,11 @@ class Words:
         return Words(tuple(sorted(set(self.parts))), ordered=False)
 
     @property
+    def joined(self) -> str:
+        """All the texts in one, whatever the quotes put apart."""
+        return "".join(self.parts)
+
+    @property
     def kind(self) -> str:
         """What a learner should write: a list where the order counts, else a set or a list."""
         return "list" if self.ordered else "set or list"

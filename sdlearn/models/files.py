@@ -44,12 +44,23 @@ def _damaged(path: Path, error: Exception) -> str:
         )
     if beginning.startswith(b"../"):
         return unlinked(path)
-    if beginning.startswith((b"PK", b"\x80")):
+    if beginning.startswith(b"PK") or _is_pickle(beginning):
         return f"{path} is a pickle with another ending. {_WHY} {_convert(path)}"
     return (
         f"{path} is cut short, or no safetensors file ({error}). It has "
         f"{path.stat().st_size:,} bytes: compare with where it came from, and fetch it again."
     )
+
+
+def _is_pickle(beginning: bytes) -> bool:
+    """Whether a file begins as a pickle does: 0x80, its protocol, an opcode.
+
+    A safetensors file may begin with 0x80 as well, the lowest byte of its header's length; but
+    that length has eight bytes, and a "{" behind them.
+    """
+    protocols = (b"\x02", b"\x03", b"\x04", b"\x05")
+    told = beginning[:1] == b"\x80" and beginning[1:2] in protocols
+    return told and len(beginning) > 8 and beginning[8:9] != b"{"
 
 
 def unlinked(path: Path) -> str:
@@ -133,6 +144,8 @@ def _convert(path: Path, folder: Path | None = None) -> str:
         )
     else:
         target = path.with_suffix(".safetensors")
+        if target == path:  # a pickle that says it is none
+            target = path.with_name(f"{path.stem}-safe.safetensors")
         code = (
             "import torch; from safetensors.torch import save_file; "
             f"w = torch.load({str(path)!r}, map_location='cpu', weights_only=True); "

@@ -23,6 +23,7 @@ from PIL import Image
 from sdlearn import world
 from sdlearn.equations import noising
 from sdlearn.trace.detail import detail_of
+from sdlearn.trace.ended import ended
 from sdlearn.training import frames, sharing
 from sdlearn.training.plans import Frames
 from sdlearn.training.recipes import RECIPES
@@ -226,8 +227,9 @@ def restoration(
         clean = model.to_latent([scene.render(drawn.size) for scene in scenes]).mean
         xt = noising.add_noise(clean, model.noise(seeds), way.alpha_bars[turn])
         told = {"seed": seeds, "denoising_start": HANDOVER, **plain}
-        both = [one.image_to_image(xt, texts, **told).images for one in (model, refiner)]
-        for truth, ours, theirs in zip(model.draw(clean), *both, strict=True):
+        both = [ended(one.image_to_image(xt, texts, **told)) for one in (model, refiner)]
+        images = [trace.images for trace in both]
+        for truth, ours, theirs in zip(model.draw(clean), *images, strict=True):
             off.append((_off(ours, truth), _off(theirs, truth)))
     base, refined = np.array(off).T
     nearer = int((refined < base).sum())
@@ -249,13 +251,14 @@ def draws(model: Any, refiner: Any = None, *, steps: int = 25, guidance_scale: f
 
     def tell(texts: Sequence[str], seeds: Sequence[int], **told: object) -> list[Image.Image]:
         if refiner is None:
-            return model.generate(list(texts), seed=list(seeds), **plain, **told).images
-        handed = model.generate(
-            list(texts), seed=list(seeds), denoising_end=HANDOVER, **plain, **told
+            return ended(model.generate(list(texts), seed=list(seeds), **plain, **told)).images
+        handed = ended(
+            model.generate(list(texts), seed=list(seeds), denoising_end=HANDOVER, **plain, **told)
         )
-        return refiner.image_to_image(
+        done = refiner.image_to_image(
             handed, list(texts), seed=list(seeds), denoising_start=HANDOVER, **plain
-        ).images
+        )
+        return ended(done).images
 
     return sharing.shared(tell)
 

@@ -9,10 +9,12 @@ as one.
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from abc import ABC, abstractmethod
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -64,6 +66,10 @@ class Stage(ABC):
     def load(self, exported: Path) -> None:
         """Begin with the weights of an exported model's folder."""
 
+    def learns(self) -> dict[str, object]:
+        """What must be as it was for a training to go on; JSON. How long it goes on may change."""
+        return {name: value for name, value in asdict(self.plan).items() if name != "steps"}
+
     def sample(self, model: nn.Module, path: Path) -> None:  # noqa: B027
         """Draw a picture of what the stage can do by now; most stages have something to show."""
 
@@ -112,6 +118,10 @@ def train(
             f"{stage.name}: begun in {facts['precision']}, and this machine goes on in "
             f"{_precision(accelerator)}: it will not end in the very same weights."
         )
+    _go_on_alike(facts, stage, folder)
+    devices = facts.setdefault("devices", [])
+    if device_name(accelerator) not in devices[-1:]:
+        facts["devices"] = [*devices, device_name(accelerator)]
     end = plan.steps if stop_at is None else min(plan.steps, stop_at)
     _announce(stage, begin, end, accelerator)
     if begin >= end:
@@ -237,6 +247,13 @@ def _announce(stage: Stage, begin: int, end: int, accelerator: Accelerator) -> N
     accelerator.print(f"{stage.name}: {said}", flush=True)
 
 
+def device_name(accelerator: Accelerator) -> str:
+    """What a training runs on, as a model card says it."""
+    if accelerator.device.type == "cuda":
+        return torch.cuda.get_device_name(accelerator.device)
+    return accelerator.device.type.upper()
+
+
 def _precision(accelerator: Accelerator) -> str:
     return {"no": "float32"}.get(accelerator.mixed_precision, accelerator.mixed_precision)
 
@@ -263,6 +280,23 @@ def _resume(
             average.load(checkpoints.part("average", found[1]))
             checkpoints.unpack_optimizer(optimizer, found[1])
     return step, found[2] if found else {}
+
+
+def _go_on_alike(facts: Facts, stage: Stage, folder: Path) -> None:
+    """Refuse to go on with another recipe than a training began with: no card could say what it is.
+
+    Checkpoints of earlier versions don't say; what they go on with is noted from now on.
+    """
+    learns = json.loads(json.dumps(stage.learns()))
+    begun = facts.setdefault("learns", learns)
+    for name in sorted(begun.keys() | learns.keys()):
+        was, now = begun.get(name), learns.get(name)
+        if was != now:
+            raise ValueError(
+                f"{stage.name} was begun with {name} {was!r}, and the recipe or the parts that it "
+                f"learns with say {now!r} now. Put that back to go on; or move {folder} away to "
+                "begin anew (--go-on: with the exported weights)."
+            )
 
 
 def _save(

@@ -85,13 +85,20 @@ def export(
     workshop = open_workshop(name, stages or (), folder)
     if stages is None:
         stages = [s for s in workshop.recipe.stages if checkpoints.list_all(workshop.folder / s)]
-    target = Path(target) if target else exported_folder(name)
+    target = Path(os.path.abspath(target or exported_folder(name)))
+    # In the order in which they were made, whatever the order asked for: a later one replaces
+    # weights of an earlier one. The tokenizer goes with the text encoder that was trained on it.
+    stages = [s for s in workshop.recipe.stages if s in stages and s != "tokenizer"]
+    if not stages:
+        raise ValueError(
+            f"{workshop.folder} holds no checkpoint yet: there is nothing to export. (A tokenizer "
+            "goes with its text encoder: --stage clip.)"
+        )
+    for stage in stages:  # before the first is written: the target is all of one training
+        workshop.check_done(stage, unfinished=unfinished)
     written = []
     for stage in stages:
-        if stage != "tokenizer":  # goes with the text encoder that was trained on it
-            written += workshop.export(stage, target, unfinished=unfinished)
-    if not written:
-        raise ValueError(f"{workshop.folder} holds no checkpoint yet: there is nothing to export.")
+        written += workshop.export(stage, target, unfinished=unfinished)
     measured_again = [path.parent for path in written if path.name == exports.RECORD]
     written += map(card.write, [target, *measured_again])
     clip = target.parent / workshop.recipe.clip_name

@@ -20,6 +20,7 @@ from sdlearn.stages.devices import choose_device
 from sdlearn.stages.pipeline import Model
 from sdlearn.training import conditioning, sharing
 from sdlearn.training.pocketeval import CATEGORIES, REHEARSAL, Category, Draw, evaluate
+from sdlearn.world.render import LARGEST
 
 STEPS = (5, 10, 25, 50)
 GUIDANCE = (0.0, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0)
@@ -130,12 +131,17 @@ def model_draws(
     return with_settings
 
 
-def redrawn(model: Model) -> Draw:
+def redrawn(model: Model) -> Draw | None:
     """Draws what prompts say by Pocket World's own rules, and has the autoencoder redraw that.
 
     Args:
         model: Whose autoencoder.
+
+    Returns:
+        What draws; None where the model's pictures are larger than Pocket World's can be.
     """
+    if max(model.size) > LARGEST:
+        return None
 
     def draw(texts: Sequence[str], seeds: Sequence[int]) -> list[Image.Image]:
         scenes = [world.parse(t).replace(seed=s) for t, s in zip(texts, seeds, strict=True)]

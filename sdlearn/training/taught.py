@@ -54,6 +54,10 @@ class TaughtStage(UNetStage):
         super().__init__(recipe, pictures, reader, vae, latents)
         self.teaching = teaching
 
+    def learns(self) -> dict[str, object]:
+        """Beside what others need, the teacher as it was."""
+        return super().learns() | {"teacher's weights": digest(self.teaching.unet.state_dict())}
+
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """As before, but the target is in part what the teacher says."""
         told = self._says(batch["xt"], batch["t"], batch["tokens"])

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from sdlearn.equations import guidance, noising, predictions, schedules, trajectories
 from sdlearn.training import frames
-from sdlearn.training.latents import Latents, whole
+from sdlearn.training.latents import Latents, digest, encoder, whole
 from sdlearn.training.loop import Batch, Stage
 from sdlearn.training.pictures import Pictures, order
 from sdlearn.training.plans import Recipe
@@ -110,6 +110,20 @@ class UNetStage(Stage):
         answer = model(batch["xt"], batch["t"], **told).sample.float()
         error = ((answer - batch["target"]) ** 2).mean((1, 2, 3))
         return (error * batch["weight"]).mean(), {"plain": error.mean()}
+
+    def learns(self) -> dict[str, object]:
+        """Beside the plan, what is asked of it, and what it is given to read and to see."""
+        read = {
+            f"{i}.{name}": tensor
+            for i, encoder in enumerate(self.reader.encoders)
+            for name, tensor in encoder.state_dict().items()
+        }
+        return super().learns() | {
+            "captions_dropped": self.recipe.captions_dropped,
+            "scheduler": self.recipe.scheduler,
+            "encoder's weights": digest(encoder(self.vae)),
+            "readers' weights": digest(read),
+        }
 
     def load(self, exported: Path) -> None:
         """Begin with the U-Net of an exported model."""

@@ -96,6 +96,26 @@ class Workshop:
             )
         loop.train(made, folder, self.accelerator, stop_at=stop_at, earlier=earlier, **options)
 
+    def check_done(self, stage: str, *, unfinished: bool = False) -> None:
+        """Refuse a stage that can't be exported.
+
+        Args:
+            stage: One of `STAGES`.
+            unfinished: Whether it may be exported before the end of its plan.
+        """
+        found, plan = checkpoints.newest(self.folder / stage), self.recipe.plans[stage]
+        if found is None:
+            raise FileNotFoundError(
+                f"{self.folder / stage} holds no checkpoint. Train this stage first: "
+                f"--stage {stage}."
+            )
+        step = checkpoints.step_of(found)
+        if step < plan.steps and not unfinished:
+            raise ValueError(
+                f"{stage} has done {step} of {plan.steps} steps. Finish its training, or say "
+                "--unfinished to take it as it is."
+            )
+
     def export(self, stage: str, target: Path, *, unfinished: bool = False) -> list[Path]:
         """Put what a stage made into a model's folder; return what was written.
 
@@ -104,22 +124,19 @@ class Workshop:
             target: The model's folder.
             unfinished: Whether a stage may be exported before the end of its plan.
         """
+        self.check_done(stage, unfinished=unfinished)
         is_unet = stage in ("unet", "grow", "taught")
         model = build_unet(self.recipe) if is_unet else None
         made = None if is_unet else self.stage(stage)
         step, kept = loop.averaged(model or made.model, self.folder / stage)
         plan, models = self.recipe.plans[stage], self.models or target.parent
-        if step < plan.steps and not unfinished:
-            raise ValueError(
-                f"{stage} has done {step} of {plan.steps} steps. Finish its training, or say "
-                "--unfinished to take it as it is."
-            )
         hours = log.hours(self.folder / stage / "log.csv", plan.batch)
         facts: dict[str, object] = {
             "step": step,
             "samples": step * plan.batch,
             "hours": round(hours, 2),
-            "device": self._device(),
+            # Of checkpoints that don't say it, it is this machine.
+            "device": ", then ".join(kept.get("devices") or [loop.device_name(self.accelerator)]),
         }
         if "earlier" in kept:
             facts["earlier"] = kept["earlier"]
@@ -160,7 +177,7 @@ class Workshop:
             return VAEStage(self.recipe, self.pictures)
         if name == "decoder":
             return DecoderStage(self.recipe, self.pictures, self._painter()[0])
-        small = name == "unet" and "grow" in self.recipe.plans
+        small = self._small(name)
         pictures = self.seen_by(name)
         vae, latents = self._painter(pictures, small=small)
         reader = self._reader()
@@ -175,11 +192,21 @@ class Workshop:
             made.model.set_attn_processor(AttnProcessor())
         return made
 
+    def _small(self, stage: str) -> bool:
+        """Whether a stage is the first of two, which learns on pictures as they are."""
+        return stage == "unet" and "grow" in self.recipe.plans
+
     def seen_by(self, stage: str) -> Pictures:
         """The pictures that a stage learns from: as many as others do, or others."""
         first = self.recipe.plans[stage].first
         if not first:
             return self.pictures
+        framed = self.recipe.frames is not None and not self._small(stage)
+        if framed or stage not in ("unet", "grow", "taught"):
+            raise ValueError(
+                f"{self.recipe.name}'s plan for {stage} begins with scene {first}, and that stage "
+                "learns from the first ones only: set its first to 0."
+            )
         return Pictures(self.pictures.folder, self.pictures.count, self.pictures.size, first)
 
     def tokenizer(self) -> CLIPTokenizer:
@@ -241,11 +268,6 @@ class Workshop:
             clip, tokenizer
         )
 
-    def _device(self) -> str:
-        if self.accelerator.device.type == "cuda":
-            return torch.cuda.get_device_name(self.accelerator.device)
-        return self.accelerator.device.type.upper()
-
     def _clip(self) -> CLIPStage:
         if self.recipe.sees is None:
             return CLIPStage(self.recipe, self.pictures, self.tokenizer())
@@ -274,7 +296,12 @@ class Workshop:
         """Let its picture half look at every picture, once for each state of that half."""
         half = {n: t for n, t in stage.clip.state_dict().items() if n.startswith("vis")}
         path = self.folder / f"seen-{named(self.pictures)}-{digest(half)}.safetensors"
-        stage.seen = self._once(path, lambda: {"seen": stage.look(self.accelerator)})["seen"]
+
+        def look() -> dict[str, Tensor]:
+            self.pictures.draw()
+            return {"seen": stage.look(self.accelerator)}
+
+        stage.seen = self._once(path, look)["seen"]
         return stage
 
     def _own_clip(self) -> Path:

@@ -13,9 +13,10 @@ import argparse
 import io
 import math
 import os
+import pickle
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -197,6 +198,8 @@ def train(
         practice: Steps that the copyist practises before the first of them.
         begin: Weights to begin with where there is no state; None: untrained ones.
     """
+    if total < 1 or batch < 1:
+        raise ValueError(f"steps and batch must be at least 1, got {total} and {batch}.")
     torch.manual_seed(0)
     net = CheckerNet().to(memory_format=torch.channels_last)
     if begin:
@@ -205,7 +208,7 @@ def train(
     adam = torch.optim.AdamW(net.parameters(), lr=peak, weight_decay=1e-3)
     step = 0
     if state.exists():
-        held = torch.load(state, weights_only=True)
+        held = _opened(state)
         net.load_state_dict(held["net"])
         ema.load_state_dict(held["ema"])
         adam.load_state_dict(held["adam"])
@@ -245,6 +248,15 @@ def train(
         save_weights(ema.module, out)
 
 
+def _opened(state: Path) -> dict[str, Any]:
+    try:
+        return torch.load(state, weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(
+            f"{state} can't be read ({error}). Delete it to begin anew, or name another: --state."
+        ) from error
+
+
 def _keep(
     state: Path,
     net: CheckerNet,
@@ -272,7 +284,10 @@ def main() -> None:
     cli.add_argument("--practice", type=int, default=800, help="steps that the copyist practises")
     cli.add_argument("--begin", type=Path, help="weights to begin with, such as the package's own")
     a = cli.parse_args()
-    train(a.minutes, a.batch, a.peak, a.state, a.out, a.steps, a.practice, a.begin)
+    try:
+        train(a.minutes, a.batch, a.peak, a.state, a.out, a.steps, a.practice, a.begin)
+    except (ValueError, OSError) as error:
+        cli.exit(1, f"{error}\n")
 
 
 if __name__ == "__main__":

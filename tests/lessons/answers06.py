@@ -76,6 +76,9 @@ UNKNOWN = {
     "6.2": [lambda a, b: (a + b).sum(), lambda a, b: 1 - cosine(a, b)],
     "6.3": [
         lambda picture, captions: list(captions)[-1],
+        # None of these looks at the picture; once they passed.
+        lambda picture, captions: min(captions),
+        lambda picture, captions: min(captions, key=len),
         lambda picture, captions: sorted(captions)[0] + "!",
     ],
     "6.4": [["cat"], ["a", "red", "cat", "wearing"]],

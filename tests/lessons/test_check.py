@@ -162,5 +162,11 @@ def test_answers_may_be_words(number, answer, outcome):
     assert verdict.outcome == outcome, verdict
 
 
+def test_right_words_that_are_cut_otherwise_are_called_right():
+    words.reset()
+    verdict = words("0.1", ["one two"])
+    assert "2 texts are wanted, and 1 came. Put each into quotes" in str(verdict)
+
+
 def test_words_for_a_number_are_unusable():
     assert check("2.2", "a lot").outcome == "unusable"

@@ -427,3 +427,17 @@ def _has_pipeline():
     import importlib.util
 
     return importlib.util.find_spec("sdlearn.stages.pipeline") is not None
+
+
+@pytest.mark.parametrize("length", [4, 100, 100_000])
+def test_weights_cut_short_are_no_pickle(tmp_path, length):
+    """A safetensors file may begin with a pickle's first byte: its header's length ends in it."""
+    path = tmp_path / "model.safetensors"
+    save_file({"x": torch.zeros(40_000)}, path, metadata={"pad": " " * 41})
+    whole = path.read_bytes()
+    header = int.from_bytes(whole[:8], "little")
+    grown = header + (0x80 - header) % 256
+    changed = grown.to_bytes(8, "little") + whole[8 : 8 + header].ljust(grown) + whole[8 + header :]
+    assert changed[:1] == b"\x80"
+    path.write_bytes(changed[:length])
+    refused(ValueError, "is cut short", path)

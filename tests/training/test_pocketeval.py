@@ -206,3 +206,18 @@ def test_a_sweep_has_a_row_for_each_setting():
 def test_a_folder_that_is_no_model_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no model_index.json.*sdlearn train MODEL"):
         sweeps.loaded(tmp_path)
+
+
+def test_eight_right_of_eight_leave_a_doubt():
+    """What chance leaves open covers the truth as often as it says, at the ends too."""
+    Row, Result = pocketeval.Row, pocketeval.Result
+    assert Row("x", 1.0, 1.0, 1.0, 8).by_chance > 0.05
+    assert Row("x", 0.5, 0.5, 0.5, 200).by_chance == pytest.approx(0.069, abs=0.001)
+    dice = np.random.default_rng(0)
+    truths, count = (0.97, 0.8, 0.98, 0.9, 0.8, 0.8, 1.0, 1.0), 8
+    covered = []
+    for _ in range(2000):
+        scores = [dice.binomial(count, p) / count for p in truths]
+        result = Result(tuple(Row("x", score, 1.0, 1.0, count) for score in scores))
+        covered.append(abs(result.mean.score - np.mean(truths)) <= result.mean_by_chance)
+    assert 0.94 < np.mean(covered) < 0.99

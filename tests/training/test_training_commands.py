@@ -1,6 +1,9 @@
 """`sdlearn train` and `sdlearn eval`, from the command line down to the files."""
 
 import json
+import signal
+import subprocess
+import sys
 
 import pytest
 from tiny_recipe import tiny
@@ -195,3 +198,82 @@ def test_curves_tell_first_and_last_values(trained):
     assert figure.alt.startswith("tiny: vae over 8 steps: loss from ")
     with pytest.raises(ValueError, match="at least two steps"):
         views.learning([1], {"loss": [1.0]}, title="short")
+
+
+@pytest.mark.parametrize("draws", ["base", "refined", "restored"])
+def test_ctrl_c_ends_an_evaluation(draws):
+    """A run that is broken off leaves half a picture, and that is not to be judged."""
+
+    class Half:
+        images, interrupted = [], True
+
+    class Stopped:
+        family = size = None
+
+        def generate(self, *arguments, **settings):
+            return Half()
+
+        image_to_image = generate
+
+    tell = conditioning.draws(Stopped(), Stopped() if draws == "refined" else None)
+    with pytest.raises(KeyboardInterrupt):
+        tell(["a red cat"], [0])
+
+
+def test_ctrl_c_in_the_middle_of_a_picture_ends_eval(tmp_path):
+    """With the real signal: the run takes it, and hands back what it has."""
+    line = [sys.executable, "-m", "sdlearn", "eval", "pocket-sd15", "--count", "200", "--to"]
+    process = subprocess.Popen(
+        [*line, str(tmp_path)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    said = ""
+    while "/1600" not in said or "0/1600" in said.rsplit("|", 1)[-1]:
+        said += process.stderr.read(1)
+        assert process.poll() is None, said
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and err.rstrip().endswith("sdlearn: stopped."), said + err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_eval_reads_what_is_there_before_it_draws(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sweeps, "loaded", lambda folder: 1 / 0)
+    for text in ("{", "[]", '{"rows": 3}'):
+        (tmp_path / "pocketeval.json").write_text(text)
+        assert cli.main(["eval", "pocket-sd15", "--to", str(tmp_path)]) == 1
+        assert "pocketeval.json is no earlier evaluation" in capsys.readouterr().err
+
+
+def test_eval_of_pictures_larger_than_pocket_worlds(monkeypatch):
+    class Large:
+        size = (768, 768)
+
+    assert sweeps.redrawn(Large()) is None
+
+
+def test_a_folder_named_by_a_dot_has_a_name(tmp_path, monkeypatch):
+    folder = tmp_path / "own"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    assert _train._path(".") == folder
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        (["train", "pocket-sd15", "--export", "x", "--go-on"], "leave --go-on out"),
+        (["train", "pocket-sd15", "--export", "x", "--stop-at", "5"], "leave --stop-at out"),
+        (["train", "pocket-sd15", "--unfinished"], "--unfinished is for --export"),
+        (["lab", "x", "--copy-only", "--port", "99"], "leave --port out"),
+        (["lab", "x", "--copy-only", "--no-browser"], "leave --no-browser out"),
+    ],
+)
+def test_no_option_does_nothing(line, complaint, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(line) == 1
+    assert complaint in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -1,5 +1,6 @@
 """An exported folder: what diffusers loads, what draws the same again, what is small enough."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -17,9 +18,9 @@ from diffusers import (
 )
 from safetensors import safe_open
 from safetensors.torch import load_file
-from tiny_recipe import tiny
+from tiny_recipe import family, tiny
 
-from sdlearn.training import checkpoints, export, folders, loop, measure
+from sdlearn.training import checkpoints, export, folders, loop, measure, run
 from sdlearn.training.recipes import RECIPES
 from sdlearn.training.unet import scheduler
 from sdlearn.training.vae import VAEStage
@@ -380,3 +381,44 @@ def test_without_exported_weights_there_is_nothing_to_go_on_from(trained, tmp_pa
     workshop = Workshop(tiny(), tmp_path / "new", accelerator())
     with pytest.raises(ValueError, match="--go-on"):
         workshop.train("unet", go_on=True)
+
+
+@pytest.mark.parametrize("stages", [None, ["unet", "decoder", "vae"]])
+def test_an_export_that_must_be_refused_changes_nothing(stages, copied, tmp_path, monkeypatch):
+    folder, target = copied(), tmp_path / "m"
+    monkeypatch.setitem(run.RECIPES, "tiny", tiny())
+    monkeypatch.setattr(run, "_precision", lambda processes: "no")
+    run.export("tiny", folder=folder, target=target)
+    before = {p: p.read_bytes() for p in sorted(target.rglob("*")) if p.is_file()}
+    plans = tiny().plans
+    longer = tiny(plans=plans | {"decoder": dataclasses.replace(plans["decoder"], steps=6)})
+    monkeypatch.setitem(run.RECIPES, "tiny", longer)
+    with pytest.raises(ValueError, match="decoder has done 4 of 6 steps"):
+        run.export("tiny", stages, folder, target)
+    assert {p: p.read_bytes() for p in sorted(target.rglob("*")) if p.is_file()} == before
+
+
+def test_stages_are_exported_in_the_order_in_which_they_were_made(copied, tmp_path, monkeypatch):
+    folder = copied()
+    monkeypatch.setitem(run.RECIPES, "tiny", tiny())
+    monkeypatch.setattr(run, "_precision", lambda processes: "no")
+    for name, stages in (("a", ["vae", "decoder"]), ("b", ["decoder", "vae"])):
+        run.export("tiny", stages, folder, tmp_path / name / "m")
+    path = "m/vae/diffusion_pytorch_model.safetensors"
+    a, b = (load_file(tmp_path / name / path) for name in "ab")
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_what_was_seen_is_looked_at_again_where_it_is_gone(copied, tmp_path, accelerator):
+    folder = copied()
+    for path in folder.glob("seen-*.safetensors"):
+        path.unlink()
+    assert Workshop(tiny(), folder, accelerator()).export("text", tmp_path / "m")
+
+
+def test_frames_begin_with_the_first_scene(tmp_path, accelerator):
+    recipe = family()["pocket-sdxl"]
+    plans = recipe.plans | {"grow": dataclasses.replace(recipe.plans["grow"], first=1000)}
+    workshop = Workshop(dataclasses.replace(recipe, plans=plans), tmp_path, accelerator())
+    with pytest.raises(ValueError, match=r"grow begins with scene 1000.*set its first to 0"):
+        workshop.seen_by("grow")

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from tiny_recipe import tiny
 
-from sdlearn.training import checkpoints, log, loop, stopping
+from sdlearn.training import checkpoints, export, log, loop, stopping
 from sdlearn.training.plans import Plan
 from sdlearn.training.workshop import Workshop
 
@@ -242,3 +242,47 @@ def test_the_plans_rate_is_the_one_that_is_used(copied, accelerator, monkeypatch
     paths = checkpoints.list_all(folder / "vae")
     (one, two) = (checkpoints.part("model", load_file(path)) for path in paths)
     assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+@pytest.mark.parametrize(
+    ("changes", "plan", "named"),
+    [
+        ({}, {"batch": 8}, "batch 4.*8 now"),
+        ({}, {"by_weight": True}, "by_weight"),
+        ({"captions_dropped": 0.5}, {}, "captions_dropped"),
+        ({"scheduler": tiny().scheduler | {"prediction_type": "v_prediction"}}, {}, "scheduler"),
+    ],
+)
+def test_a_training_does_not_go_on_with_another_recipe(changes, plan, named, copied, accelerator):
+    folder = copied("unet")
+    Workshop(tiny(), folder, accelerator()).train("unet", stop_at=2)
+    plans = tiny().plans
+    other = tiny(plans=plans | {"unet": dataclasses.replace(plans["unet"], **plan)}, **changes)
+    with pytest.raises(ValueError, match=f"{named}.*move .*unet away"):
+        Workshop(other, folder, accelerator()).train("unet")
+    longer = tiny(plans=plans | {"unet": dataclasses.replace(plans["unet"], steps=9)})
+    Workshop(longer, folder, accelerator()).train("unet")  # only longer: that is no other one
+    assert checkpoints.load(folder / "unet")[0] == 9
+
+
+def test_a_training_does_not_go_on_with_other_latents(copied, accelerator):
+    folder = copied("unet")
+    Workshop(tiny(), folder, accelerator()).train("unet", stop_at=2)
+    plans = tiny().plans
+    longer = tiny(plans=plans | {"vae": dataclasses.replace(plans["vae"], steps=12)})
+    Workshop(longer, folder, accelerator()).train("vae")
+    with pytest.raises(ValueError, match="unet was begun with encoder's weights"):
+        Workshop(longer, folder, accelerator()).train("unet")
+
+
+def test_a_checkpoint_knows_what_it_was_made_on(copied, accelerator, monkeypatch, tmp_path):
+    folder = copied("unet")
+    workshop = Workshop(tiny(), folder, accelerator())
+    workshop.train("unet", stop_at=2)
+    monkeypatch.setattr(loop, "device_name", lambda _: "another machine")
+    workshop.export("vae", tmp_path / "m")
+    workshop.export("unet", tmp_path / "m", unfinished=True)
+    assert export.facts(tmp_path / "m", "unet")["device"] == "CPU"  # and not who exports it
+    workshop.train("unet", stop_at=4)
+    workshop.export("unet", tmp_path / "m", unfinished=True)
+    assert export.facts(tmp_path / "m", "unet")["device"] == "CPU, then another machine"

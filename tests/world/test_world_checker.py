@@ -1,5 +1,7 @@
 """The checker is right, says no when it should, and can be fooled by neither order nor number."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from sdlearn import world
-from sdlearn.world import Scene, Subject, checker
+from sdlearn.world import Scene, Subject, checker, train_checker
 from sdlearn.world.cells import Thing, components, things_of
 from sdlearn.world.checker import ROLES, Reading, relation_of, weights_path
 from sdlearn.world.measure_checker import change_one_fact, measure
@@ -358,3 +360,23 @@ def test_what_nobody_asks_for_does_not_choose_the_subject():
     scene = world.parse("a red cat")  # big and without a hat unless somebody says otherwise
     assert world.check(reading, scene, facts=("kind", "colour")).ok
     assert not world.check(reading, scene, facts=("kind", "colour", "accessory")).ok
+
+
+@pytest.mark.parametrize("wish", [["--steps", "0"], ["--steps", "-3"], ["--batch", "0"]])
+def test_no_judge_without_training(wish, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "checker.safetensors"
+    line = ["x", "--practice", "0", "--state", str(tmp_path / "s.pt"), "--out", str(out), *wish]
+    monkeypatch.setattr(sys, "argv", line)
+    with pytest.raises(SystemExit):
+        train_checker.main()
+    assert "must be at least 1" in capsys.readouterr().err and not out.exists()
+
+
+def test_a_broken_state_is_named(tmp_path, monkeypatch, capsys):
+    state = tmp_path / "s.pt"
+    state.write_bytes(b"nothing")
+    line = ["x", "--state", str(state), "--out", str(tmp_path / "c.safetensors")]
+    monkeypatch.setattr(sys, "argv", line)
+    with pytest.raises(SystemExit):
+        train_checker.main()
+    assert f"{state} can't be read" in capsys.readouterr().err

@@ -15,6 +15,7 @@ import traitlets
 from PIL import Image
 
 from sdlearn.trace.detail import FINEST, detail_of
+from sdlearn.trace.ended import ended
 from sdlearn.views.figure import Figure
 from sdlearn.views.runs import evenly
 from sdlearn.views.strips import strip
@@ -209,9 +210,7 @@ class ConditioningExplorer(Widget):
             record=(),
             **self._settings,
         )
-        if trace.interrupted:  # half of a picture is none, and who stopped it wants no other
-            raise KeyboardInterrupt
-        return trace.image
+        return ended(trace).image
 
 
 def conditioning(
