@@ -7,6 +7,7 @@ Every import counts: inside functions, under TYPE_CHECKING, relative, and by `im
 """
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -221,3 +222,13 @@ def test_an_allowed_import_is_not_complained_of(tmp_path, file, source):
     path.parent.mkdir(parents=True)
     path.write_text(source)
     assert breaches(tmp_path) == []
+
+
+def test_nobody_holds_warnings_back_for_all_threads():
+    """`warnings.catch_warnings` is no thread's own, and widgets draw on one beside the cells."""
+    users = [
+        path.name
+        for path in (ROOT / "sdlearn").rglob("*.py")
+        if re.search(r"catch_warnings\(|import .*catch_warnings", path.read_text("utf-8"))
+    ]
+    assert users == []

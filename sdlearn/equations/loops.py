@@ -45,6 +45,13 @@ class Step:
     x_next: Tensor
     calls: int
 
+    def __repr__(self) -> str:
+        """Which step it is, and between which noise levels."""
+        return (
+            f"Step({self.index}: t {self.t:g}, alpha_bar {self.alpha_bar:.4g} to "
+            f"{self.alpha_bar_next:.4g}, xt {list(self.xt.shape)})"
+        )
+
     @property
     def sigma(self) -> float:
         """Noise per unit of picture at the beginning of the step."""

@@ -35,6 +35,11 @@ class Mixture:
     labels: Tensor
     names: tuple[str, ...] = field(default=())
 
+    def __repr__(self) -> str:
+        """How many Gaussians, in how many dimensions, and what their groups are called."""
+        named = f", {', '.join(self.names)}" if self.names else ""
+        return f"Mixture({len(self.means)} Gaussians in {self.dims} dimensions{named:.80})"
+
     def __post_init__(self) -> None:
         """Refuse what is no mixture."""
         means = _checks.sample("means", self.means)

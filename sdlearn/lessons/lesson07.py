@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -126,7 +127,7 @@ ATTENTION = Exercise(
 )
 
 
-def _iou(looked: Tensor, thing: Tensor) -> Tensor:
+def _iou(looked: np.ndarray, thing: np.ndarray) -> np.floating:
     return (looked & thing).sum() / (looked | thing).sum()
 
 
@@ -143,15 +144,15 @@ def _mask_probes() -> list[tuple]:
         thing[rows, columns] = True
         looked = thing.roll((3, 2), (0, 1)) & (torch.rand(32, 32, generator=generator) > 0.2)
         looked |= torch.rand(32, 32, generator=generator) > still
-        probes.append((looked, thing))
+        probes.append((looked.numpy(), thing.numpy()))  # as the lesson has its masks
     return probes
 
 
 IOU = Exercise(
     id="7.2",
     task=(
-        "Write iou(looked, thing): how well two masks of 32 x 32 places (True or False) cover each "
-        "other, from 0 to 1."
+        "Write iou(looked, thing): how well two masks of 32 x 32 places (NumPy's, True or False) "
+        "cover each other, from 0 to 1."
     ),
     kind="function",
     expected=_iou,
@@ -204,7 +205,7 @@ IOU = Exercise(
             "You also count places where there is nothing and nobody looks. A picture is full of "
             "those.",
             "What would your score say to somebody who looks nowhere at all?",
-            lambda looked, thing: (looked == thing).double().mean(),
+            lambda looked, thing: (looked == thing).mean(),
         ),
         Mistake(
             "not divided",

@@ -13,7 +13,7 @@ from sdlearn.lessons.exercises import Exercise, Mistake
 
 def _runs() -> list[tuple[int, float]]:
     # No pair whose product misses a whole number by a rounding error: that is no mistake to make.
-    return [(20, 0.5), (25, 0.5), (30, 0.33), (50, 0.75), (7, 0.95), (40, 0.75)]
+    return [(20, 0.5), (25, 0.5), (30, 0.33), (50, 0.75), (7, 0.95), (40, 0.75), (10, 0.05)]
 
 
 STEPS_DONE = Exercise(
@@ -40,6 +40,12 @@ STEPS_DONE = Exercise(
             "Where the share is no whole number, you walk a step more than there is noise for.",
             "With 25 steps and strength 0.5 the share is 12.5. Which way do the brackets round?",
             lambda steps, strength: math.ceil(steps * strength),
+        ),
+        Mistake(
+            "at least one step",
+            "Where the share is less than one step, you walk one. The library refuses to walk.",
+            "What is half a step, rounded as the lesson's brackets round?",
+            lambda steps, strength: max(1, int(steps * strength)),
         ),
         Mistake(
             "rounded to the nearest",

@@ -228,7 +228,7 @@ def entry_of(name: str) -> Published | Pocket | None:
 def unknown(name: str) -> ValueError:
     """Return the error for a name that nothing is known by: near names, and all of them."""
     names = [*(pocket.name for pocket in pocket_models()), *PUBLISHED]
-    near = get_close_matches(name.lower(), [*names, *POCKET], n=3)
+    near = get_close_matches(name.lower(), list(dict.fromkeys([*names, *POCKET])), n=3)
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
     return ValueError(
         f"There is no model {name!r}.{hint} Known names: {', '.join(names)}. It may also be a "

@@ -62,6 +62,12 @@ def places(unet: nn.Module, *, cross: bool = True) -> tuple[Place, ...]:
 
     Told by what a layer is, not by what it is called: ``is_cross_attention``.
     """
+    if hasattr(unet, "_orig_mod"):
+        raise ValueError(
+            "This U-Net was compiled by torch.compile, which leaves no layer of attention to look "
+            'at or to change. Record without it, record=("latents",), or wrap the pipeline with '
+            "the U-Net as it was: pipe.unet = pipe.unet._orig_mod"
+        )
     found, levels = [], len(unet.config.block_out_channels)
     for path, module in unet.named_modules():
         match = PLACE.match(path)

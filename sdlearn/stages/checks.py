@@ -17,6 +17,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from sdlearn.trace.silence import is_silent
+
 # What other tools call it, and what it is here.
 ELSEWHERE = {
     "num_inference_steps": "steps",
@@ -85,6 +87,8 @@ def warn(message: str) -> None:
     heard = _heard.get()
     if heard is not None:
         heard.append(message)
+    if is_silent():
+        return
     level, frame = 2, sys._getframe(1)
     while frame is not None and frame.f_globals.get("__name__", "").startswith("sdlearn."):
         level, frame = level + 1, frame.f_back
@@ -160,12 +164,16 @@ def pictures(value: Any) -> list[Image.Image]:
 
 def mask(value: Any, height: int, width: int) -> Tensor:
     """A mask as [1, 1, height, width]: 1 where something new is to be drawn, 0 elsewhere."""
+    if isinstance(value, Tensor):
+        value = value.detach().cpu().numpy()
+    elif isinstance(value, Image.Image) and value.mode in ("F", "I"):
+        value = np.asarray(value)  # numbers, and no greys
     if isinstance(value, Image.Image):
         values = np.asarray(value.convert("L"), dtype=np.float32) / 255.0
-    elif isinstance(value, np.ndarray | Tensor):
-        values = np.asarray(value)
-        grey = values.dtype == np.uint8 and values.size and values.max() > 1  # a picture's numbers
-        values = values.astype(np.float32) / (255.0 if grey else 1.0)
+    elif isinstance(value, np.ndarray):
+        whole = value.dtype.kind in "iu"  # a picture's numbers, if they are larger than 1
+        grey = whole and value.size and value.max() > 1
+        values = value.astype(np.float32) / (255.0 if grey else 1.0)
     else:
         raise TypeError(
             "mask must be a picture (white where something new is to be drawn), or an array of "

@@ -31,6 +31,12 @@ from sdlearn.trace import Attention, Look, Record, Step, Tokens, markup
 
 Intervention = Callable[["Denoising"], None]
 
+ELSEWHERE = {
+    "cond": "run.prompt(model.encode(...)) goes on with another prompt.",
+    "uncond": "A run goes away from one negative prompt all along: give it negative_prompt=...",
+}
+"""What is read and joined before the first step, and how it is changed."""
+
 
 @dataclass(eq=False, repr=False)
 class Denoising(Iterator[Step]):
@@ -70,6 +76,12 @@ class Denoising(Iterator[Step]):
     interventions: Sequence[Intervention] = ()
     look: Look | None = None
     index: int = 0
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set what may be set between steps; prompts, once they are joined, would not be heard."""
+        if name in ELSEWHERE and self.__dict__.get("_inputs"):
+            raise AttributeError(f"run.{name} can't be set between steps. {ELSEWHERE[name]}")
+        super().__setattr__(name, value)
 
     def __post_init__(self) -> None:
         """Take a scheduler of one's own, and see what its step can be given."""
@@ -193,7 +205,7 @@ class Denoising(Iterator[Step]):
                 f"{width}: they must come from the same model."
             )
         self._last_prompt, self._inputs = cond, {}
-        self.cond = cond.repeated(pictures // len(cond))
+        self.__dict__["cond"] = cond.repeated(pictures // len(cond))
         self.changes.append(note or f"prompt -> {cond.texts[0]!r:.60}")
         if self.probe.kept and self._read != self.cond.all_tokens:
             checks.warn(
@@ -325,7 +337,7 @@ class Denoising(Iterator[Step]):
         key = (*halves, self.guidance.scale if self._is_told else None)
         if key not in self._inputs:
             if "uncond" in halves and callable(self.uncond):
-                self.uncond = self.uncond()
+                self.__dict__["uncond"] = self.uncond()
             prompts = [self.cond if half == "cond" else self.uncond for half in halves]
             words = torch.cat([prompt.embeddings for prompt in prompts])
             count = len(self.sample)

@@ -48,6 +48,14 @@ class Parts:
     settings: dict[str, Any] = field(default_factory=dict)
     family: Family = field(default_factory=lambda: Family("sd1"))
 
+    def __repr__(self) -> str:
+        """Its networks with their sizes, and how the model was trained."""
+        told = [
+            f"{name}: {type(network).__name__}, {_count(network):,} numbers"
+            for name, network in self.networks.items()
+        ]
+        return f"Parts({'; '.join([*told, f'scheduler: {type(self.scheduler).__name__}'])})"
+
     @property
     def networks(self) -> dict[str, torch.nn.Module]:
         """The parts with weights that are here, by name, in the order in which a prompt passes."""
@@ -94,3 +102,7 @@ class Parts:
             raise ValueError("There is no network among these parts, so they have no device.")
         for network in self.networks.values():
             yield from network.parameters()
+
+
+def _count(network: torch.nn.Module) -> int:
+    return sum(weights.numel() for weights in network.parameters())

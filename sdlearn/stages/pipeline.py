@@ -113,6 +113,7 @@ class Model:
         config = {
             **self.parts.scheduler.config,
             "_class_name": type(self.parts.scheduler).__name__,
+            "_class": type(self.parts.scheduler),  # it may be theirs: no name leads to it
         }
         schedule = Schedule.of(sampler, config, steps, **settings)
         return schedule if strength == 1.0 else schedule.from_strength(strength)
@@ -294,11 +295,14 @@ class Model:
         What is hooked into or changed in one is not met by a run of the other, so that the two can
         be used from two threads.
         """
-        weights = {
-            id(tensor): tensor
-            for network in self.parts.networks.values()
-            for tensor in (*network.parameters(), *network.buffers())
-        }
+        weights: dict[int, Any] = {}
+        for network in self.parts.networks.values():
+            # Other objects over the same numbers: one that is moved to another precision for a
+            # while (as an autoencoder is that overflows in its own) leaves the other as it is.
+            weights |= {
+                id(p): torch.nn.Parameter(p.detach(), p.requires_grad) for p in network.parameters()
+            }
+            weights |= {id(tensor): tensor.detach() for tensor in network.buffers()}
         return Model(copy.deepcopy(self.parts, weights), self.name, source=self.source)
 
     def explore(self, prompt: str, **options: Any) -> Any:

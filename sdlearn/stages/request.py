@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -209,22 +208,19 @@ class Request:
         if not record:
             return record
         size = tuple(latent.shape[-2:])
-        layers = [place.layer(*size) for place in attention.places(parts.unet)]
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            fitted = record.fitted(
-                free=_free(latent.device),
-                steps=len(schedule),
-                calls=[len(calls) for calls in schedule.calls],
-                latent_shape=tuple(latent.shape),
-                halves=halves,
-                layers=layers,
-                tokens=77,
-                dtype=latent.dtype,
-            )
-        for warning in caught:
-            checks.warn(str(warning.message))
-        return fitted
+        looked_at = record.attention or record.self_attention
+        places = attention.places(parts.unet) if looked_at else ()
+        return record.fitted(
+            free=_free(latent.device),
+            warn=checks.warn,
+            steps=len(schedule),
+            calls=[len(calls) for calls in schedule.calls],
+            latent_shape=tuple(latent.shape),
+            halves=halves,
+            layers=[place.layer(*size) for place in places],
+            tokens=77,
+            dtype=latent.dtype,
+        )
 
     def settings(
         self,

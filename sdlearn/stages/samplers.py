@@ -96,6 +96,12 @@ TRAINED = (
 )
 """The settings of a scheduler that say how the model was trained, and are not for the run."""
 
+CHOICES = {
+    "prediction_type": ("epsilon", "v_prediction", "sample"),
+    "timestep_spacing": ("leading", "trailing", "linspace"),
+}
+"""What diffusers takes for a setting, where it would look no closer at anything else."""
+
 
 def find(name: str) -> tuple[str, Sampler, bool]:
     """A sampler by its own name or a tool's, in any writing; and whether "Karras" was said."""
@@ -120,11 +126,13 @@ def build(sampler: Any, config: Mapping[str, Any], **settings: Any) -> tuple[str
     Args:
         sampler: A name, a diffusers scheduler (it is copied: yours stays as it was), or None for
             the model's own.
-        config: The model's scheduler settings, with ``_class_name``.
+        config: The model's scheduler settings, with ``_class_name``; with the class itself as
+            ``_class`` if that name may not lead to it in diffusers.
         **settings: Changes, such as ``timestep_spacing="trailing"``.
     """
     if sampler is None:
-        made = _made(getattr(import_module("diffusers"), config["_class_name"]), config, settings)
+        named = config.get("_class") or getattr(import_module("diffusers"), config["_class_name"])
+        made = _made(named, config, settings)
     elif isinstance(sampler, str):
         _, row, karras = find(sampler)
         made = row.build(config, **({"use_karras_sigmas": True} if karras else {}), **settings)
@@ -195,6 +203,10 @@ def _made(kind: type, config: Mapping[str, Any], settings: dict[str, Any]) -> An
             )
         if name not in known:
             raise checks.unknown(name, [other for other in known if other != "self"])
+        if name in CHOICES and settings[name] not in CHOICES[name]:
+            raise ValueError(
+                f"{name} must be one of {', '.join(CHOICES[name])}, got {settings[name]!r:.60}."
+            )
     return kind.from_config(_as_it_is(known, config), **settings)
 
 

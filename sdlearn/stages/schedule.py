@@ -68,6 +68,12 @@ class Schedule:
                 f"steps must be at most {longest}, the number of noise levels that the model "
                 f"was trained on, got {steps}."
             )
+        own = scheduler.config.get("original_inference_steps")
+        if own is not None and steps > own:
+            raise ValueError(
+                f"{name} walks {own} timesteps that it was distilled for, or fewer: steps must be "
+                f"at most {own}, got {steps}. (original_inference_steps={steps} makes them more.)"
+            )
         scheduler.set_timesteps(steps)
         told = scheduler.timesteps
         if bool((told < 0).any()) or (steps > 1 and bool((told == told[0]).all())):

@@ -49,6 +49,11 @@ class Encoded:
     pooled: Tensor | None
     _look: Callable[[Tensor], tuple[Tensor, tuple[Tensor, ...]]] = field(repr=False)
 
+    def __repr__(self) -> str:
+        """Whose answer, and its shapes."""
+        pooled = "" if self.pooled is None else f", pooled {list(self.pooled.shape)}"
+        return f"Encoded({self.name!r}, embeddings {list(self.embeddings.shape)}{pooled})"
+
     @property
     def before(self) -> Tensor:
         """The tokens' vectors before the transformer: they know their place, not each other."""
@@ -98,6 +103,8 @@ class Prompt:
     def tokens(self) -> Tokens:
         """Its tokens, as a table: position, id, piece, word."""
         self._alone("tokens", "all_tokens")
+        if not self.encoders:
+            raise ValueError("These vectors were read from no text: there are no tokens.")
         return self.all_tokens[0]
 
     @property

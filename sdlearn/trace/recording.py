@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -155,7 +155,9 @@ class Record:
             self_attention=self.self_attention * maps * places,
         )
 
-    def fitted(self, *, free: int, **run: Any) -> Record:
+    def fitted(
+        self, *, free: int, warn: Callable[[str], object] | None = None, **run: Any
+    ) -> Record:
         """Returns a record that stays within the budget: itself, or a thinner one with a warning.
 
         Thinned out is attention only: fewer steps, then the mean of the heads, then fewer
@@ -164,6 +166,7 @@ class Record:
 
         Args:
             free: Bytes of memory that are free.
+            warn: What says the warning; None is Python's own.
             **run: The arguments of `cost`.
         """
         budget = min(free // SHARE, MOST) if self.budget is None else self.budget
@@ -185,7 +188,11 @@ class Record:
             if cost.total <= budget:
                 said = thinner._said(self, layers=run["layers"])
                 kept = f"Kept instead, in {markup.amount(cost.total)}: {said}."
-                warnings.warn(f"{excess}. {kept} {advice}", UserWarning, stacklevel=3)
+                message = f"{excess}. {kept} {advice}"
+                if warn is None:
+                    warnings.warn(message, UserWarning, stacklevel=2)
+                else:
+                    warn(message)
                 return thinner
         rest = replace(self, attention=False, self_attention=False).cost(**run)
         raise MemoryError(f"{excess}; even without attention it would be {rest}. {advice}")

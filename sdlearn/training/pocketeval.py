@@ -96,6 +96,13 @@ REDRAWN = (
     "pictures are others of the same words; of few, by chance, more may be right.)"
 )
 
+HELD_OUT = (
+    "Held out is something that a prompt says, and it need not be what its row judges: in position "
+    "it is the relation in a third of the prompts, in attribute binding a colour in half of them, "
+    "in colours and accessory what is judged in two thirds. Elsewhere nothing judged can be held "
+    "out: there the column says whether another new combination disturbs."
+)
+
 BESIDE = {"base": "its base model alone", "redrawn": "true drawings, redrawn"}
 """What else may have been asked the same: the name in a `Row`, and at the head of a column."""
 
@@ -251,7 +258,7 @@ class Result:
         return "\n".join([*lines, "", *self._notes()])
 
     def _notes(self) -> list[str]:
-        return [*([REDRAWN, ""] if "redrawn" in self.known else []), HONESTLY]
+        return [HELD_OUT, "", *([REDRAWN, ""] if "redrawn" in self.known else []), HONESTLY]
 
 
 def evaluate(

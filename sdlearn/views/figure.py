@@ -8,6 +8,8 @@ import io
 from os import PathLike
 from typing import TYPE_CHECKING
 
+from sdlearn.views import style
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MatplotlibFigure
 
@@ -40,12 +42,14 @@ class Figure:
         """The drawing as a file for a web page: lines without loss, pictures small."""
         buffer = io.BytesIO()
         dpi, how = (100, {"quality": 70}) if self.pictures else (144, {"lossless": True})
-        self.drawing.savefig(buffer, format="webp", dpi=dpi, pil_kwargs={**how, "method": 6})
+        with style.house():  # a figure asks for some settings only when it is drawn
+            self.drawing.savefig(buffer, format="webp", dpi=dpi, pil_kwargs={**how, "method": 6})
         return buffer.getvalue()
 
     def save(self, path: str | PathLike[str], **options: object) -> None:
         """Write the drawing to a file; the ending says the format (.png, .svg, .pdf)."""
-        self.drawing.savefig(path, **options)
+        with style.house():
+            self.drawing.savefig(path, **options)
 
     def __repr__(self) -> str:
         """The description: all that a terminal can show."""

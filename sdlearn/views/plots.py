@@ -59,15 +59,17 @@ def curves(
             colour = style.CYCLE[number % len(style.CYCLE)]
             values = numbers(values)
             point = "o" if values.size == 1 else None  # a line of one point is none
-            look = {"ls": dash, "color": colour, "marker": point, "label": name}
+            look = {"ls": dash, "color": colour, "marker": point, "label": style.plain(name)}
             axis.plot(numbers(places), values, **look)
         for name, (place, value) in (marks or {}).items():
             axis.plot(place, value, "o", color=style.INK, ms=6)
-            axis.annotate(name, (place, value), (7, 7), textcoords="offset points", bbox=_SLIP)
+            axis.annotate(
+                style.plain(name), (place, value), (7, 7), textcoords="offset points", bbox=_SLIP
+            )
         if level is not None:
             axis.axhline(level[0], color=style.MUTED, lw=1)
             axis.annotate(
-                level[1],
+                style.plain(level[1]),
                 (0.99, level[0]),
                 (0, 4),
                 ha="right",
@@ -113,16 +115,22 @@ def histograms(
     if not groups:
         raise ValueError("groups must hold at least one group of values.")
     values = {name: numbers(group).ravel() for name, group in groups.items()}
-    edges = np.linspace(
-        min(v.min() for v in values.values()), max(v.max() for v in values.values()), bins + 1
-    )
+    for name, group in values.items():
+        if not group.size or not np.isfinite(group).all():
+            came = "NaN or infinite ones" if group.size else "none"
+            raise ValueError(f"The group {name!r} must hold finite numbers, and holds {came}.")
+    least = min(group.min() for group in values.values())
+    most = max(group.max() for group in values.values())
+    if least == most:  # all alike: one bar, with room on both sides
+        least, most = least - 0.5, most + 0.5
+    edges = np.linspace(least, most, bins + 1)
     with style.house():
         height = 1.15 * len(values) + 0.9
         drawing = MatplotlibFigure(figsize=(style.WIDTH, height), layout="constrained")
         axes = drawing.subplots(len(values), 1, sharex=True, squeeze=False)[:, 0]
         for number, (axis, (name, group)) in enumerate(zip(axes, values.items(), strict=True)):
             axis.hist(group, edges, density=True, color=style.CYCLE[number % len(style.CYCLE)])
-            axis.set_ylabel(name, rotation=0, ha="right", va="center")
+            axis.set_ylabel(style.plain(name), rotation=0, ha="right", va="center")
             axis.set_yticks([])
         axes[0].set_title(title)
         axes[-1].set_xlabel(xlabel)
@@ -203,7 +211,7 @@ def clouds(
                     alpha=0.65,
                     mew=0,
                     color=style.CYCLE[group % len(style.CYCLE)],
-                    label=name,
+                    label=style.plain(name),
                 )
         handles, texts = axes[0].get_legend_handles_labels()
         drawing.legend(

@@ -35,6 +35,7 @@ def run(
         title: A title above all.
     """
     one_of_a_batch(trace)
+    parts, words = several(parts), several(words)
     if not trace.steps:
         raise ValueError("The run was stopped before its first step: there is nothing to draw.")
     decoded = not isinstance(trace.look, MatrixLook) if decoded is None else decoded
@@ -67,6 +68,11 @@ def run(
     )
 
 
+def several(names: str | Sequence[str]) -> tuple[str, ...]:
+    """One name or several."""
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
 def word_maps(trace: Trace, words: Sequence[str] = (), *, title: str = "") -> Figure:
     """The picture, and beside it where each word looked, over the whole run.
 
@@ -76,7 +82,8 @@ def word_maps(trace: Trace, words: Sequence[str] = (), *, title: str = "") -> Fi
         title: A title above all.
     """
     one_of_a_batch(trace)
-    words = tuple(words) or tuple(dict.fromkeys(word.lower() for word in trace.attention.words))[:7]
+    words = several(words)
+    words = words or tuple(dict.fromkeys(word.lower() for word in trace.attention.words))[:7]
     pictures = [trace.attention[word].mean().overlay(trace.image) for word in words]
     return strip(
         [trace.image, *pictures],

@@ -71,7 +71,11 @@ def house() -> Iterator[None]:
     import matplotlib
     from cycler import cycler
 
-    with matplotlib.rc_context({**_SETTINGS, "axes.prop_cycle": cycler(color=CYCLE)}):
+    # From matplotlib's own settings, and not from those of the notebook: in a dark style's
+    # colours nothing of ours could be read.
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update({**_SETTINGS, "axes.prop_cycle": cycler(color=CYCLE)})
         yield
 
 

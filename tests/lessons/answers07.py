@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 
 
@@ -63,9 +64,12 @@ SPELLINGS = {
     ],
     "7.2": [
         iou_by_counting,
-        lambda a, b: (a & b).float().sum() / (a | b).float().sum(),
+        lambda a, b: (a & b).mean() / (a | b).mean(),
+        lambda a, b: np.sum(a & b) / np.sum(a | b),
+        lambda a, b: (a.astype(float) * b).sum() / np.maximum(a, b).astype(float).sum(),
+        lambda a, b: (torch.from_numpy(a) & torch.from_numpy(b)).sum() / (a | b).sum(),
         lambda a, b: float((a & b).sum()) / float((a | b).sum()),
-        lambda a, b: (a.numpy() * b.numpy()).sum() / (a.numpy() + b.numpy()).sum(),
+        lambda a, b: (a * b).sum() / (a + b).sum(),
         lambda a, b: (a & b).sum() / (a.sum() + b.sum() - (a & b).sum()),
     ],
     "7.3": [8 * 48 * 32 * 77, 77 * 8 * (96 // 2) * (64 // 2), float(numbers())],

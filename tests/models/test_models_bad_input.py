@@ -441,3 +441,9 @@ def test_weights_cut_short_are_no_pickle(tmp_path, length):
     assert changed[:1] == b"\x80"
     path.write_bytes(changed[:length])
     refused(ValueError, "is cut short", path)
+
+
+def test_a_near_name_is_suggested_once():
+    said = refused(ValueError, "Did you mean", "Pocket-SD15")
+    (near,) = re.findall(r"Did you mean (.*?)\?", said)
+    assert len(set(near.split(" or "))) == len(near.split(" or "))

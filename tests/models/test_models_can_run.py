@@ -304,3 +304,11 @@ def test_a_gpu_is_a_place_of_its_own(gpu):
 def test_wrong_calls_are_told_what_is_wrong(call, error, told):
     with pytest.raises(error, match=told):
         call()
+
+
+def test_nobodys_random_numbers_change():
+    torch.manual_seed(0)
+    expected = torch.randn(2)
+    torch.manual_seed(0)
+    machine._speed()
+    assert torch.equal(torch.randn(2), expected)

@@ -328,3 +328,20 @@ def test_masked_attention_is_not_changed():
     edited = attention.Edited([], place.layer(8, 8))
     with pytest.raises(ValueError, match="masked"):
         edited(place.module, torch.zeros(1, 64, 16), None, torch.zeros(1, 1, 77))
+
+
+@pytest.mark.parametrize("record", [(), ("latents",)])
+def test_a_compiled_unet_draws_and_its_steps_are_kept(record):
+    pipe = tiny.pipeline("sd1")
+    expected = wrap(pipe).generate(PROMPT, steps=2, record=record)
+    pipe.unet = torch.compile(pipe.unet, backend="eager")
+    assert torch.equal(wrap(pipe).generate(PROMPT, steps=2, record=record).latent, expected.latent)
+
+
+def test_a_compiled_unet_has_no_attention_to_look_at():
+    pipe = tiny.pipeline("sd1")
+    pipe.unet = torch.compile(pipe.unet, backend="eager")
+    with pytest.raises(ValueError, match=r"compiled by torch.compile.*_orig_mod"):
+        wrap(pipe).generate(PROMPT, steps=2)
+    pipe.unet = pipe.unet._orig_mod
+    assert wrap(pipe).generate(PROMPT, steps=2).attention["cat"]

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from side_by_side import PROMPT, hole, model, photo
 
+from sdlearn.stages import checks
 from sdlearn.stages.families import Family
 from sdlearn.stages.request import Request
 from sdlearn.trace import Record
@@ -420,3 +421,13 @@ def test_every_argument_is_known_to_some_method():
                 Request.of(method, {field.name: field.default}, Family("sdxl-refiner"))
             except TypeError as refused:
                 assert field.name in str(refused)
+
+
+def test_masks_of_numbers_are_masks_in_every_form():
+    one, numbers = np.zeros((64, 64), "float32"), torch.zeros(64, 64)
+    one[8:40, 8:40], numbers[8:40, 8:40] = 1, 1
+    expected = checks.mask(one, 64, 64)
+    forms = [Image.fromarray(one), Image.fromarray(one.astype("int32")), numbers.requires_grad_()]
+    forms += [Image.fromarray((one * 255).astype("uint8")), (one * 255).astype("int64"), one > 0]
+    for form in forms:
+        assert torch.equal(checks.mask(form, 64, 64), expected)

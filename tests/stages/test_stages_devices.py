@@ -53,3 +53,30 @@ def test_a_pocket_model_stays_on_the_cpu_unless_somebody_asks(monkeypatch):
     assert choose_device("cuda", pocket=True) == torch.device("cuda")
     assert load("pocket-sd15").device == torch.device("cpu")
     assert clip.load("pocket-sd15").network.logit_scale.device == torch.device("cpu")
+
+
+def test_a_twin_has_the_same_memory_and_a_precision_of_its_own():
+    one = wrap(tiny.pipeline("sd1"))
+    other = one.twin()
+    weights = [each.parts.unet.parameters() for each in (one, other)]
+    for mine, theirs in zip(*weights, strict=True):
+        assert mine is not theirs and mine.data_ptr() == theirs.data_ptr()
+    before = one.generate("a red cat", steps=2).latent
+    other.to(torch.float16)
+    assert other.dtype == torch.float16 and one.dtype == torch.float32
+    assert torch.equal(one.generate("a red cat", steps=2).latent, before)
+
+
+def test_an_autoencoder_in_float32_for_a_while_is_the_twins_own(monkeypatch):
+    """SDXL's overflows in half precision; another thread must not meet it in between."""
+    one = wrap(tiny.pipeline("sdxl")).to(torch.float16)
+    other, seen = one.twin(), []
+    decode = type(other.parts.vae).decode
+
+    def watched(self, *given, **options):
+        seen.append((other.parts.vae.dtype, one.parts.vae.dtype))
+        return decode(self, *given, **options)
+
+    monkeypatch.setattr(type(other.parts.vae), "decode", watched)
+    other.to_image(other.noise(0))
+    assert seen == [(torch.float32, torch.float16)]

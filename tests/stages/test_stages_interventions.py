@@ -397,3 +397,24 @@ def test_wrong_interventions(name):
     error, says, make, arguments = WRONG[name]
     with pytest.raises(error, match=says):
         draw(record=(), intervene=getattr(interventions, make)(*arguments))
+
+
+def test_a_negative_prompt_may_be_put_before_the_first_step():
+    asked = model("sd1")
+    walk = asked.denoise(PROMPT, asked.noise(0), asked.schedule(3))
+    walk.uncond = asked.encode("a blue dog")
+    *_, _ = walk
+    same = asked.generate(PROMPT, seed=0, steps=3, negative_prompt="a blue dog")
+    assert torch.equal(walk.latent, same.latent)
+
+
+@pytest.mark.parametrize("name", ["cond", "uncond"])
+def test_a_prompt_put_where_nobody_would_read_it_is_refused(name):
+    other = model("sd1").encode("a blue dog")
+
+    def put(run):
+        if run.index == 1:
+            setattr(run, name, other)
+
+    with pytest.raises(AttributeError, match=f"run.{name} can't be set between steps"):
+        draw(intervene=put, steps=3)

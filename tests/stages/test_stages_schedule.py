@@ -12,6 +12,7 @@ import torch
 from side_by_side import COUNTERPARTS, model, scheduler
 
 from sdlearn.equations import trajectories
+from sdlearn.models import wrap
 from sdlearn.stages import samplers
 from sdlearn.stages.schedule import Schedule
 
@@ -344,3 +345,33 @@ def test_a_scheduler_with_settings_of_the_run_is_not():
         warnings.simplefilter("error", UserWarning)
         made(own)
         made(Schedule.of("ddim", CONFIG, 4, prediction_type="epsilon").scheduler)
+
+
+def test_a_scheduler_class_of_ones_own():
+    class Own(diffusers.DDIMScheduler):
+        pass
+
+    pipe = tiny.pipeline("sd1")
+    pipe.scheduler = diffusers.DDIMScheduler.from_config(pipe.scheduler.config)
+    expected = wrap(pipe).generate("a red cat", steps=2).latent
+    pipe.scheduler = Own.from_config(pipe.scheduler.config)
+    trace = wrap(pipe).generate("a red cat", steps=2)
+    assert torch.equal(trace.latent, expected) and trace.settings["sampler"] == "Own"
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"prediction_type": "foo"}, "one of epsilon, v_prediction, sample, got 'foo'"),
+        ({"timestep_spacing": "x"}, "one of leading, trailing, linspace, got 'x'"),
+        ({"sampler": "lcm", "steps": 60}, "steps must be at most 50, got 60"),
+    ],
+)
+def test_settings_that_diffusers_would_not_look_at(settings, said):
+    with pytest.raises(ValueError, match=said):
+        wrap(tiny.pipeline("sd1")).schedule(**{"steps": 3, **settings})
+
+
+def test_lcm_takes_more_steps_where_it_is_told_of_more():
+    made = wrap(tiny.pipeline("sd1")).schedule(60, "lcm", original_inference_steps=60)
+    assert len(made) == 60

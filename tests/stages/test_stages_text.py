@@ -9,6 +9,7 @@ import tiny
 import torch
 from side_by_side import MODELS, PROMPT, model, pipeline, same, theirs
 
+from sdlearn.equations import mixtures, schedules, trajectories
 from sdlearn.models import wrap
 from sdlearn.stages import text
 
@@ -263,3 +264,19 @@ def test_all_vectors_of_a_learned_word_are_read_as_the_pipelines_read_them():
         "<cat>_1",
         "<cat>_2",
     ]
+
+
+def test_everything_held_shows_itself_in_a_line():
+    one = model("sd1")
+    prompt = one.encode("a red cat")
+    noise = schedules.NoiseSchedule.scaled_linear()
+    stations = noise.spaced(4, "leading", steps_offset=1, final="first")
+    (step, *_) = trajectories.trajectory(lambda xt, t, a: xt, torch.ones(300, 2), stations)
+    held = [prompt.encoders[0], noise, stations, step, one.parts, mixtures.moons()]
+    for thing in held:
+        assert "\n" not in repr(thing) and len(repr(thing)) < 500 and "tensor(" not in repr(thing)
+
+
+def test_zeros_have_no_tokens():
+    with pytest.raises(ValueError, match="read from no text"):
+        _ = model("sd1").encode("a red cat").zeros().tokens

@@ -1,6 +1,7 @@
 """PocketEval: it believes an oracle, catches a liar, and blames the right category."""
 
 import dataclasses
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -221,3 +222,30 @@ def test_eight_right_of_eight_leave_a_doubt():
         result = Result(tuple(Row("x", score, 1.0, 1.0, count) for score in scores))
         covered.append(abs(result.mean.score - np.mean(truths)) <= result.mean_by_chance)
     assert 0.94 < np.mean(covered) < 0.99
+
+
+@pytest.mark.parametrize(
+    ("name", "held_out", "least", "most"),
+    [
+        ("position", "relation", 0.3, 0.4),
+        ("attribute binding", "colour", 0.45, 0.6),
+        ("colours", "colour", 0.6, 0.75),
+        ("accessory", "accessory", 0.6, 0.75),
+    ],
+)
+def test_how_often_what_is_judged_is_what_is_held_out(name, held_out, least, most):
+    """The card's table says it; other prompts must not make a lie of it."""
+    (category,) = (one for one in pocketeval.CATEGORIES if one.name == name)
+    told = [
+        world.heldout_reasons(prompt.scene)
+        for prompt in pocketeval.prompts(category, 200)
+        if prompt.heldout
+    ]
+    other = {"accessory": " wearing ", "relation": " (above|below|left of|right of) "}
+
+    def kind_of(reason):
+        return next((name for name, words in other.items() if re.search(words, reason)), "colour")
+
+    judged = [held_out in map(kind_of, reasons) for reasons in told]
+    assert least <= sum(judged) / len(told) <= most
+    assert "a third" in pocketeval.HELD_OUT and "two thirds" in pocketeval.HELD_OUT

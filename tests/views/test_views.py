@@ -193,3 +193,55 @@ def test_a_short_logarithmic_axis_counts_in_plain_numbers():
     shown = [text.get_text() for text in axis.get_xticklabels(which="both")]
     assert {"10", "20", "50", "100", "200"} <= set(shown)
     assert not any("times" in text for text in shown)
+
+
+TOLD = {"alt": "what is to be seen"}
+
+
+def test_a_notebooks_own_style_is_not_ours():
+    def figure():
+        return views.curves([1, 2], {"a": [1, 2], "b": [2, 1]}, xlabel="x", ylabel="y", **TOLD)
+
+    plain = drawn(figure())
+    with matplotlib.rc_context():
+        matplotlib.style.use("dark_background")
+        made = figure()
+        assert np.array_equal(drawn(made), plain)
+        assert matplotlib.rcParams["axes.facecolor"] == "black"  # theirs stays theirs
+
+
+def test_a_saved_drawing_is_the_same_each_time(tmp_path):
+    figure = views.curves([1, 2], {"a": [1, 2]}, xlabel="x", ylabel="y", **TOLD)
+    for name in "ab":
+        figure.save(tmp_path / f"{name}.svg", metadata={"Date": None})
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+
+
+def test_values_that_are_all_alike_make_a_bar():
+    figure = views.histograms({"zeros": torch.zeros(100), "more": [0.0]}, xlabel="x", **TOLD)
+    heights = [bar.get_height() for bar in figure.drawing.axes[0].patches]
+    assert max(heights) > 0 and np.isfinite(heights).all()
+
+
+@pytest.mark.parametrize(("values", "said"), [([], "holds none"), ([1.0, np.nan], "holds NaN")])
+def test_values_of_which_no_histogram_can_be_made(values, said):
+    with pytest.raises(ValueError, match=f"The group 'a' .*{said}"):
+        views.histograms({"a": values}, xlabel="x", **TOLD)
+
+
+def test_dollars_in_names_are_dollars():
+    name = r"5$ and $\foo$"
+    for figure in (
+        views.curves(
+            [1, 2],
+            {name: [1, 2], "b": [2, 1]},
+            xlabel="x",
+            ylabel="y",
+            **TOLD,
+            marks={name: (1, 1)},
+            level=(1.5, name),
+        ),
+        views.histograms({name: [1.0, 2.0]}, xlabel="x", **TOLD),
+        views.clouds([np.zeros((4, 2))], np.zeros(4), names=[name], **TOLD),
+    ):
+        drawn(figure)

@@ -78,3 +78,8 @@ def test_the_first_and_the_last_step_are_always_among_the_chosen():
             assert chosen == sorted(set(chosen))
             assert count == 1 or chosen[0] == 0
             assert len(chosen) == min(count, columns)
+
+
+def test_one_word_is_a_word_and_not_its_letters(trace):
+    assert views.run(trace, "x0", "cat").alt.count("“cat”") == 1
+    assert views.word_maps(trace, "cat").alt.endswith("looked: cat.")

@@ -4,6 +4,7 @@ import gc
 import io
 import json
 import threading
+import warnings
 import weakref
 
 import numpy as np
@@ -409,3 +410,35 @@ def test_without_a_word_it_is_drawn_as_generate_draws_it(kind):
     made.close()
     with pytest.raises(ValueError, match="height"):
         generation(model, PROMPT, height=50)
+
+
+def test_a_sampler_that_was_asked_for_can_be_chosen_in_the_page(model):
+    made = model.explore(PROMPT, steps=2, sampler="dpm2")
+    assert made.settings["sampler"] == "dpm2" and "dpm2" in made.samplers
+    made.draw(sampler="lms")
+    made.fill({"sampler": ["dpmpp_2m_sde", "ddim"], "seed": [0, 1]})
+    assert made.wait()
+    assert {"lms", "dpmpp_2m_sde"} <= set(made.samplers)
+    assert len(made.samplers) == len(set(made.samplers))
+    made.close()
+
+
+def test_drawing_beside_a_cell_leaves_its_warnings_alone(model):
+    """Python's own way to hold warnings back is one for all threads."""
+    held = warnings.filters[:], warnings._showwarnmsg_impl
+    made = model.explore(PROMPT + ", and much more" * 40, steps=2)
+    for seed in range(6):
+        made.draw(seed=seed)
+        model.generate(PROMPT, steps=2, record=("latents",))
+        made.wait()
+    assert (warnings.filters[:], warnings._showwarnmsg_impl) == held
+    made.close()
+
+
+def test_what_a_run_has_to_say_is_shown_in_the_page_alone(model):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        made = model.explore(PROMPT + ", and much more" * 40, steps=2)
+    ours = [one for one in caught if issubclass(one.category, UserWarning)]
+    assert ours == [] and any("77" in note or "75" in note for note in made.shown["notes"])
+    made.close()

@@ -39,6 +39,15 @@ class SamplingSchedule:
     alpha_bars: Tensor
     noise_schedule: NoiseSchedule = field(repr=False)
 
+    def __repr__(self) -> str:
+        """How many stations, from where to where."""
+        first, last = self.timesteps[0].item(), self.timesteps[-1].item()
+        levels = f"{self.alpha_bars[0].item():.3g} to {self.alpha_bars[-1].item():.3g}"
+        return (
+            f"SamplingSchedule({len(self)} steps, timesteps {first:g} to {last:g}, "
+            f"alpha_bars {levels})"
+        )
+
     def __post_init__(self) -> None:
         """Refuse stations that don't lead from noise to picture."""
         _checks.vector("timesteps", self.timesteps)
@@ -82,6 +91,14 @@ class NoiseSchedule:
 
     betas: Tensor
     name: str = "custom"
+
+    def __repr__(self) -> str:
+        """Its name, and from where to where it goes."""
+        first, last = self.betas[0].item(), self.betas[-1].item()
+        return (
+            f"NoiseSchedule({self.name!r}, {len(self.betas)} timesteps, "
+            f"betas {first:.3g} to {last:.3g})"
+        )
 
     def __post_init__(self) -> None:
         """Refuse betas that are no variances, and keep a copy of one's own."""

@@ -18,6 +18,7 @@ import numpy as np
 import traitlets
 from PIL import Image
 
+from sdlearn.trace.silence import silently
 from sdlearn.views.figure import Figure
 from sdlearn.views.widgets import settings as doors
 from sdlearn.views.widgets import sheets
@@ -78,6 +79,7 @@ class GenerationExplorer(Widget):
             [self._own_sampler, *(self._checked("sampler", s) for s in samplers)]
         )
         checked = {name: self._checked(name, settings[name]) for name in doors.CHECKS}
+        offered[checked["sampler"]] = None
         super().__init__(settings=checked, samplers=list(offered))
 
     # -- what one can ask for -----------------------------------------------------------------
@@ -94,6 +96,7 @@ class GenerationExplorer(Widget):
             **changes: Other settings that change for it, and stay changed.
         """
         axes = doors.axes(grid, self._checked)
+        self._offer(axes.get("sampler", ()))
         self._begin(partial(self._fill, axes, self._changed(changes)))
 
     def stop(self) -> None:
@@ -235,13 +238,17 @@ class GenerationExplorer(Widget):
         model = self._model
         if cancelled.is_set() or model is None:
             raise Cancelled
+        with silently():  # the page shows what a run has to say, and no cell asked for it
+            return self._run(model, settings, on_step)
+
+    def _run(self, model: Any, settings: dict[str, Any], on_step: Callable[[Any], None]) -> Any:
         own = settings["sampler"] == self._own_sampler
         return model.generate(
             settings["prompt"],
             negative_prompt=None if _unheard(settings) else settings["negative_prompt"] or None,
             guidance_scale=settings["guidance_scale"],
             sampler=None if own else settings["sampler"],
-            steps=steps,
+            steps=settings["steps"],
             seed=settings["seed"],
             **self._sides,
             record=("latents",),
@@ -272,8 +279,15 @@ class GenerationExplorer(Widget):
         """All settings, with some of them changed; the page shows them."""
         changed = {doors.known(n): self._checked(n, value) for n, value in changes.items()}
         settings = {**self.settings, **changed}
+        self._offer([settings["sampler"]])
         self._tell(settings=settings)
         return settings
+
+    def _offer(self, samplers: Sequence[str]) -> None:
+        """A sampler that was asked for can be chosen in the page from now on."""
+        offered = list(dict.fromkeys([*self.samplers, *samplers]))
+        if offered != self.samplers:
+            self._tell(samplers=offered)
 
     def _checked(self, name: str, value: Any) -> Any:
         """A setting's value as it is used; of a sampler the model knows whether there is one."""

@@ -189,7 +189,8 @@ def _planes(pictures: Sequence[Image.Image], blob: Blob) -> list[int]:
 
 def words_of(traces: Sequence[Trace]) -> list[str]:
     """The words that a network read and some run kept maps of; one that comes twice is one."""
-    kept = [trace.attention.words.items for trace in traces if "attention" in trace.recorded]
+    looked = [trace.attention for trace in traces if "attention" in trace.recorded]
+    kept = [attention.words.items for attention in looked if attention.is_read]
     found: dict[str, str] = {}
     for word in (word for items in kept for word in items if word.positions):
         found.setdefault(word.text.lower(), word.text)

@@ -128,7 +128,7 @@ def _latents(tensors: Sequence[Tensor], blob: Blob) -> dict[str, Any]:
 
 def _words(trace: Trace, shown: Sequence[int], blob: Blob, also: str = "") -> list[dict[str, Any]]:
     """Each word's maps: of every step (over all layers), and of every layer (over all steps)."""
-    if "attention" not in trace.recorded:
+    if "attention" not in trace.recorded or not trace.attention.is_read:
         return []
     attention, found = trace.attention, []
     seen = [word.text for word in attention.words.items if word.positions]  # others were cut off

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import unicodedata
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
 from sdlearn.trace import Tokens
+from sdlearn.trace.silence import silently
 from sdlearn.views import style
 from sdlearn.views.figure import Figure
 from sdlearn.views.widgets.packing import Blob
@@ -111,8 +111,7 @@ class PromptExplorer(Widget):
 
     def _read(self, texts: list[str]) -> Any:
         """Read by the model, silently: what is cut off is shown in the page."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with silently():
             return self._model.encode(texts)
 
     def _compare(self, first: str, second: str) -> tuple[dict[str, Any], list[bytes]]:
@@ -136,8 +135,7 @@ class PromptExplorer(Widget):
         return told, [levels.contiguous().numpy().astype("<i2").tobytes()]
 
     def _captions(self, texts: list[str]) -> Tensor:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with silently():
             return self._clip.captions(texts)
 
     def _known(self, first: str, second: str, blob: Blob) -> dict[str, Any]:
