@@ -171,8 +171,7 @@ def mask(value: Any, height: int, width: int) -> Tensor:
     if isinstance(value, Image.Image):
         values = np.asarray(value.convert("L"), dtype=np.float32) / 255.0
     elif isinstance(value, np.ndarray):
-        whole = value.dtype.kind in "iu"  # a picture's numbers, if they are larger than 1
-        grey = whole and value.size and value.max() > 1
+        grey = value.dtype == np.uint8 and value.size and value.max() > 1  # a picture's numbers
         values = value.astype(np.float32) / (255.0 if grey else 1.0)
     else:
         raise TypeError(

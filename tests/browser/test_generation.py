@@ -365,6 +365,16 @@ def test_an_error_is_shown_as_text_and_goes_when_the_next_wish_is_fine(page):
     assert alert.inner_text() == "no memory"
 
 
+def test_a_sampler_that_python_chose_is_shown_and_sent(page):
+    shown = page("live")
+    settings = shown.evaluate("state.settings")
+    shown.evaluate("given => told({settings: given})", {**settings, "sampler": "dpm2"})
+    assert control(shown, "Sampler", "combobox").input_value() == "dpm2"
+    control(shown, "Another seed", "button").click()
+    until(shown, "sent.some((one) => one.what === 'draw')")
+    assert sent(shown, "draw")[-1]["sampler"] == "dpm2"
+
+
 def test_settings_from_a_cell_move_the_controls(page):
     shown = page("live")
     shown.evaluate(

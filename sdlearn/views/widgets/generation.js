@@ -194,6 +194,8 @@ function controls(model, moved) {
         const places = given[name] / SLIDERS[name].step;
         input.step = Math.abs(places - Math.round(places)) < 1e-9 ? SLIDERS[name].step : "any";
         input.max = Math.max(input.max, given[name]);
+      } else if (name === "sampler" && ![...input.options].some((one) => one.value === given[name])) {
+        input.append(element("option", { value: given[name], textContent: given[name] })); // asked for in Python
       }
       input.value = given[name];
       input.show?.();
