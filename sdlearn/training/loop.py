@@ -118,14 +118,14 @@ def train(
             f"{stage.name}: begun in {facts['precision']}, and this machine goes on in "
             f"{_precision(accelerator)}: it will not end in the very same weights."
         )
-    _go_on_alike(facts, stage, folder)
-    devices = facts.setdefault("devices", [])
-    if device_name(accelerator) not in devices[-1:]:
-        facts["devices"] = [*devices, device_name(accelerator)]
     end = plan.steps if stop_at is None else min(plan.steps, stop_at)
     _announce(stage, begin, end, accelerator)
     if begin >= end:
         return checkpoints.newest(folder)
+    _go_on_alike(facts, stage, folder)
+    devices = facts.setdefault("devices", [])
+    if device_name(accelerator) not in devices[-1:]:
+        facts["devices"] = [*devices, device_name(accelerator)]
     if compiled:
         speed.compile_in_place(model, accelerator.device)
     wrapped, prepared = accelerator.prepare(model, optimizer)

@@ -232,9 +232,9 @@ def test_a_budget_is_kept():
 def test_the_cost_that_is_said_before_is_what_it_takes(monkeypatch, sampler, guidance_scale, dtype):
     said, fitted = {}, Record.fitted
 
-    def spy(record, *, free, **run):
+    def spy(record, *, free, warn, **run):
         said["cost"] = record.cost(**run)
-        return fitted(record, free=free, **run)
+        return fitted(record, free=free, warn=warn, **run)
 
     monkeypatch.setattr(Record, "fitted", spy)
     asked = {"sampler": sampler, "guidance_scale": guidance_scale, "steps": 3, "seed": [0, 1]}

@@ -83,7 +83,7 @@ def test_who_brings_back_what_was_drawn_is_nearer():
             expected = 0.9**0.5 * clean["latent"] + 0.1**0.5 * seed[0]
             torch.testing.assert_close(xt, expected)  # as noisy as the station of the handover
             assert (denoising_start, steps) == (conditioning.HANDOVER, 5)
-            return SimpleNamespace(images=tell(texts, seed))
+            return SimpleNamespace(images=tell(texts, seed), interrupted=False)
 
         return image_to_image
 

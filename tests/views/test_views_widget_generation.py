@@ -162,7 +162,7 @@ def test_a_run_in_a_cell_is_not_read_by_the_threads(model, explorer):
     weights = zip(
         explorer._model.parts.unet.parameters(), model.parts.unet.parameters(), strict=True
     )
-    assert all(one is other for one, other in weights)
+    assert all(one.data_ptr() == other.data_ptr() for one, other in weights)  # in one memory
 
 
 def test_a_grid_holds_the_picture_of_each_pair(grown, model):
@@ -262,9 +262,8 @@ def test_what_a_judge_says_and_what_it_chokes_on(model):
 
 
 def test_the_runs_own_warnings_are_told(explorer):
-    with pytest.warns(UserWarning, match="never sees"):
-        explorer.draw(prompt="a red cat " * 40)
-        assert explorer.wait(PATIENCE)
+    explorer.draw(prompt="a red cat " * 40)
+    assert explorer.wait(PATIENCE)
     assert "never sees" in explorer.shown["notes"][0]
 
 
